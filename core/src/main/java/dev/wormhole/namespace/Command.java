@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.namespace;
+
+import dev.wormhole.model.Extent;
+import dev.wormhole.model.FileName;
+import dev.wormhole.model.FileType;
+import dev.wormhole.model.HolderState;
+import dev.wormhole.model.Incarnation;
+import dev.wormhole.model.InodeId;
+import dev.wormhole.model.SliceId;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A change of the replicated state. Commands say intent and the ids they expect, never resulting rows. Each has a number
+ * in the log format ({@code docs/formats/commands.md}); what an old command does never changes. Byte arrays inside
+ * commands are owned by them and must not change.
+ */
+public sealed interface Command {
+    // ---- the tree
+
+    /**
+     * Makes an inode under a name. Refused: ENOENT/ENOTDIR (parent), EEXIST (name taken), EMLINK. In a setgid directory the
+     * group is the directory's, and a new directory is setgid too.
+     *
+     * @param inode a fresh id of the proposer; outcome value: 0
+     * @param target a symlink's target, empty for every other type
+     * @param device st_rdev of device nodes, else 0
+     */
+    record Create(
+            InodeId parent,
+            FileName name,
+            InodeId inode,
+            FileType type,
+            int permissions,
+            int uid,
+            int gid,
+            int device,
+            byte[] target)
+            implements Command {}
+
+    /** A regular file without a name, held by the incarnation (O_TMPFILE); {@link Link} may give it a name later. */
+    record CreateOrphan(InodeId inode, int permissions, int uid, int gid, Incarnation holder) implements Command {}
+
+    /** A further name for an inode that is not a directory. Refused: EEXIST, EPERM (directory), EMLINK, ENOENT. */
+    record Link(InodeId inode, InodeId parent, FileName name) implements Command {}
+
+    /** Removes a name of something that is not a directory. Refused: ENOENT, also when the name leads elsewhere; EISDIR. */
+    record Unlink(InodeId parent, FileName name, InodeId expected) implements Command {}
+
+    /** Removes an empty directory. Refused: ENOENT (also: leads elsewhere), ENOTDIR, ENOTEMPTY. */
+    record RemoveDirectory(InodeId parent, FileName name, InodeId expected) implements Command {}
+
+    /**
+     * rename(2). Refused: ENOENT (source gone or elsewhere), EEXIST (NO_REPLACE, or a target that was not expected: the
+     * proposer looks again), ENOTEMPTY, EISDIR, ENOTDIR, EINVAL (a directory into itself), EMLINK.
+     *
+     * @param expected what the proposer saw under the source name
+     * @param replaced what it saw under the target name, null for nothing
+     */
+    record Rename(
+            InodeId fromParent,
+            FileName fromName,
+            InodeId expected,
+            InodeId toParent,
+            FileName toName,
+            @Nullable InodeId replaced,
+            RenameMode mode)
+            implements Command {}
+
+    enum RenameMode {
+        REPLACE,
+        NO_REPLACE,
+        EXCHANGE
+    }
+
+    /**
+     * Changes attributes; null leaves one as it is. A change of size trims or leaves a hole, counts as content, and clears
+     * suid/sgid as ftruncate does when {@code killPrivileges}. Outcome value: the new content counter.
+     */
+    record SetAttributes(
+            InodeId inode,
+            @Nullable Integer permissions,
+            @Nullable Integer uid,
+            @Nullable Integer gid,
+            @Nullable Long size,
+            @Nullable Long accessedNanos,
+            @Nullable Long modifiedNanos,
+            boolean killPrivileges)
+            implements Command {}
+
+    enum XattrMode {
+        ANY,
+        CREATE,
+        REPLACE
+    }
+
+    /** Refused: EEXIST (CREATE), ENODATA (REPLACE). Names are 1-255 bytes, values at most 65,536 bytes. */
+    record SetXattr(InodeId inode, byte[] name, byte[] value, XattrMode mode) implements Command {}
+
+    /** Refused: ENODATA. */
+    record RemoveXattr(InodeId inode, byte[] name) implements Command {}
+
+    // ---- bytes
+
+    /** A slice as its writer introduces it: its whole length and who has it. */
+    record NewSlice(SliceId slice, long lengthBytes, List<Incarnation> durableOn) {}
+
+    /**
+     * Commits written bytes: introduces slices and names ranges of them (or of slices already known). What the extents
+     * cover is displaced, and kept in history while the new slices are durable on fewer pods than min(2, copies wanted).
+     * Refused: ENOENT (inode gone), ESTALE (a slice was discarded or abandoned). Outcome value: the new content counter.
+     *
+     * @param view the content counter that the writing handle last saw
+     * @param sizeAtLeast the file is at least this long afterwards
+     * @param modifiedNanos time of the last write by the writer's clock
+     * @param safeCopies displaced content may go once the new slices are durable on so many pods
+     * @param killPrivileges clears suid, and sgid where group-executable, as write(2) by a normal user does
+     */
+    record Write(
+            InodeId inode,
+            long view,
+            List<NewSlice> slices,
+            List<Extent> extents,
+            long sizeAtLeast,
+            long modifiedNanos,
+            int safeCopies,
+            boolean killPrivileges)
+            implements Command {}
+
+    /**
+     * Adds bytes at what is the end of the file when this is applied. Outcome value: the offset that the bytes got.
+     *
+     * @param parts ranges of slices in order; {@code fileOffset} of each counts from the beginning of the appended bytes
+     */
+    record Append(
+            InodeId inode,
+            List<NewSlice> slices,
+            List<Extent> parts,
+            long modifiedNanos,
+            int safeCopies,
+            boolean killPrivileges)
+            implements Command {}
+
+    /** Makes [from, from + length) a hole; never changes the size. Outcome value: the new content counter. */
+    record PunchHole(InodeId inode, long from, long length, long modifiedNanos) implements Command {}
+
+    /** Adds or upgrades holders of slices. Discarded slices in the list are passed over. Outcome value: how many took. */
+    record AddHolders(Incarnation holder, HolderState state, List<SliceId> slices) implements Command {}
+
+    /**
+     * Ends one holder's claim. Refused with EBUSY unless every incarnation relied on is another, present holder of a copy
+     * and there are at least as many as the slice wants, or the slice is held by nobody's wish any more.
+     */
+    record DropHolder(SliceId slice, Incarnation holder, List<Incarnation> relyingOn) implements Command {}
+
+    /** The holder says that its bytes are gone or damaged; always accepted. */
+    record LoseHolder(Incarnation holder, List<SliceId> slices) implements Command {}
+
+    /** Lets slices go that nothing names: their rows are removed and every store deletes them. Named ones are passed over. */
+    record Discard(List<SliceId> slices) implements Command {}
+
+    /** The writer gives up slices that it never committed; a later commit that names one is refused. */
+    record Abandon(List<SliceId> slices) implements Command {}
+
+    // ---- sessions, time, versions
+
+    /**
+     * Opens the session of one start of an incarnation and raises its settled mark: slices of this allocator whose counter
+     * is below it and that no row names are dead. Ends the incarnation's older sessions and their holds.
+     */
+    record OpenSession(Incarnation incarnation, long startCount, long settledCounter) implements Command {}
+
+    /** A pod has the orphan open. */
+    record Hold(InodeId inode, Incarnation holder) implements Command {}
+
+    /** The pod's last handle on it was closed. */
+    record Release(InodeId inode, Incarnation holder) implements Command {}
+
+    /**
+     * Deletes orphans that nobody holds. Passed over: those held, or orphaned at an index that a pod which is not absent has
+     * not acknowledged ({@link AcknowledgeOrphans}).
+     */
+    record Reap(List<InodeId> inodes) implements Command {}
+
+    /** This incarnation has applied the log up to the index, and its holds on orphans made until then are committed. */
+    record AcknowledgeOrphans(Incarnation incarnation, long index) implements Command {}
+
+    /** So much time has passed by the leader's monotonic clock since its last tick. */
+    record Tick(long elapsedNanos) implements Command {}
+
+    /** New behaviour from here on. Refused with EINVAL unless one above the present level and known to every pod. */
+    record RaiseLevel(int level) implements Command {}
+
+    /** The digest of the state after the entry with the given log index; a pod that differs stops serving. */
+    record Digest(long index, long digest) implements Command {}
+
+    // ---- pods and configuration
+
+    /**
+     * Takes a pod (or a new incarnation of one) into the network. Outcome value: the incarnation granted. Refused: EEXIST
+     * when another incarnation of that name is not removed; the same {@code storeToken} again gets the same answer.
+     *
+     * @param storeToken random, made with the store, so that a repeated request is recognised
+     */
+    record AdmitPod(long storeToken, PodSettings settings) implements Command {}
+
+    /** The pod's own file changed. */
+    record UpdatePod(Incarnation incarnation, PodSettings settings) implements Command {}
+
+    /** Leaving: no new slices go there, its own are copied elsewhere; or back to being a full member. */
+    record SetDraining(Incarnation incarnation, boolean draining) implements Command {}
+
+    /** Declared absent (repair goes on without it), or back. */
+    record SetAbsent(Incarnation incarnation, boolean absent) implements Command {}
+
+    /**
+     * Ends a pod's membership and all its holder records. Refused with EBUSY when a slice would lose its last copy, unless
+     * forced.
+     */
+    record RemovePod(Incarnation incarnation, boolean force) implements Command {}
+
+    /** The network's configuration, whole, as its file says it. Refused with ESTALE unless it follows {@code basedOn}. */
+    record Configure(long basedOn, String toml) implements Command {}
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.vfs;
+
+import dev.wormhole.model.Answer;
+import dev.wormhole.model.Attributes;
+import dev.wormhole.model.FileName;
+import dev.wormhole.model.FileType;
+import dev.wormhole.model.InodeId;
+import dev.wormhole.namespace.Command.RenameMode;
+import dev.wormhole.namespace.Command.XattrMode;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a file operation means, whatever the operating system's protocol. An adapter calls these from many threads. A
+ * refusal is an {@link Answer}; an {@link IOException} is a failure that the adapter answers with EIO (and logs once); an
+ * interrupt of the calling thread ends a wait and the adapter answers EINTR. Permission checks of the caller are the
+ * kernel's ({@code default_permissions}); ids in {@link Caller} make owners of new inodes.
+ */
+public interface FileSystem {
+    /** Who asks. {@code gid} is the caller's filesystem group, {@code pid} is for messages. */
+    record Caller(int uid, int gid, int pid) {}
+
+    /**
+     * An inode as the kernel may keep it.
+     *
+     * @param entryValidNanos for how long the kernel may trust the name
+     * @param attributesValidNanos for how long it may trust the attributes
+     */
+    record Entry(Attributes attributes, long entryValidNanos, long attributesValidNanos) {}
+
+    /** Attributes and for how long the kernel may trust them. */
+    record Stat(Attributes attributes, long validNanos) {}
+
+    /**
+     * An open file or directory.
+     *
+     * @param handle names the open file until {@link #release} or {@link #releaseDirectory}; never 0
+     * @param keepCache the kernel's cached pages (or listing) are of the newest version
+     * @param directIo the kernel must not cache reads and must not merge or believe offsets of writes
+     */
+    record Opened(long handle, boolean keepCache, boolean directIo) {}
+
+    /** A new file, already open. */
+    record Created(Entry entry, Opened opened) {}
+
+    /**
+     * Whether lookup, getattr, open, opendir, readdir, readlink and xattr reads are at this moment answered without waiting
+     * for disk or network, so that an adapter may call them on the thread that reads requests.
+     */
+    boolean answersFromMemory();
+
+    /** Refused: ENOENT. */
+    Answer<Entry> lookup(InodeId directory, FileName name) throws IOException, InterruptedException;
+
+    /** The directory that holds a directory ("..", for exported handles). */
+    Answer<Entry> lookupParent(InodeId directory) throws IOException, InterruptedException;
+
+    /** An inode by its number, "." for exported handles. Refused: ESTALE when it is gone. */
+    Answer<Stat> attributes(InodeId inode, long handle) throws IOException, InterruptedException;
+
+    /** The kernel drops {@code count} of the references that lookups, creates and listings gave it. */
+    void forget(InodeId inode, long count);
+
+    /** What setattr(2) and its kin change; null leaves one as it is. {@code now} times are the caller's "now". */
+    record Changes(
+            @Nullable Integer permissions,
+            @Nullable Integer uid,
+            @Nullable Integer gid,
+            @Nullable Long size,
+            @Nullable Long accessedNanos,
+            @Nullable Long modifiedNanos,
+            boolean killPrivileges) {}
+
+    /** @param handle the open file through which it is asked (ftruncate), or 0 */
+    Answer<Stat> setAttributes(InodeId inode, long handle, Changes changes) throws IOException, InterruptedException;
+
+    Answer<byte[]> readSymlink(InodeId inode) throws IOException, InterruptedException;
+
+    /** mknod, mkdir, symlink. {@code target} is a symlink's, else empty. {@code permissions} have the umask applied. */
+    Answer<Entry> make(
+            Caller caller, InodeId directory, FileName name, FileType type, int permissions, int device, byte[] target)
+            throws IOException, InterruptedException;
+
+    /** open(2) with O_CREAT. {@code flags} are Linux's; without O_EXCL an existing file is opened. */
+    Answer<Created> create(Caller caller, InodeId directory, FileName name, int permissions, int flags)
+            throws IOException, InterruptedException;
+
+    /** open(2) with O_TMPFILE in the directory. */
+    Answer<Created> createUnnamed(Caller caller, InodeId directory, int permissions, int flags)
+            throws IOException, InterruptedException;
+
+    Answer<Entry> link(InodeId inode, InodeId directory, FileName name) throws IOException, InterruptedException;
+
+    Answer<Void> unlink(InodeId directory, FileName name) throws IOException, InterruptedException;
+
+    Answer<Void> removeDirectory(InodeId directory, FileName name) throws IOException, InterruptedException;
+
+    Answer<Void> rename(InodeId fromDirectory, FileName fromName, InodeId toDirectory, FileName toName, RenameMode mode)
+            throws IOException, InterruptedException;
+
+    /** {@code flags} are Linux's open flags. O_TRUNC is honoured. Refused: ESTALE for an inode without a name that nobody here has open. */
+    Answer<Opened> open(InodeId inode, int flags) throws IOException, InterruptedException;
+
+    /** Fills the buffer's remaining space. Answer: bytes read, less than asked only at the end of the file. */
+    Answer<Integer> read(long handle, long offset, ByteBuffer into) throws IOException, InterruptedException;
+
+    /**
+     * Takes the buffer's remaining bytes into staging. Waits for no commit. On an O_APPEND handle the offset is ignored.
+     *
+     * @param killPrivileges suid and sgid are to be cleared, as the kernel asks
+     */
+    Answer<Integer> write(long handle, long offset, ByteBuffer bytes, boolean killPrivileges)
+            throws IOException, InterruptedException;
+
+    /** close(2) of one descriptor: new bytes are committed, so that an open elsewhere that follows sees them. */
+    Answer<Void> flush(long handle) throws IOException, InterruptedException;
+
+    /** fsync(2), fdatasync(2): what was written is durable as declared. */
+    Answer<Void> sync(long handle, boolean dataOnly) throws IOException, InterruptedException;
+
+    /** The last descriptor of the handle is gone. */
+    void release(long handle);
+
+    /** fallocate(2) with Linux's mode bits. Refused: EOPNOTSUPP for modes that are not supported. */
+    Answer<Void> allocate(long handle, long offset, long length, int mode) throws IOException, InterruptedException;
+
+    /** lseek(2) with SEEK_DATA (3) or SEEK_HOLE (4). */
+    Answer<Long> seek(long handle, long offset, int whence) throws IOException, InterruptedException;
+
+    /** copy_file_range(2); shares slices, moves no bytes. Answer: bytes copied. */
+    Answer<Long> copyRange(long fromHandle, long fromOffset, long toHandle, long toOffset, long length)
+            throws IOException, InterruptedException;
+
+    Answer<Opened> openDirectory(InodeId directory) throws IOException, InterruptedException;
+
+    /** One entry of a listing. {@code cookie} resumes behind it. {@code entry} only where attributes were asked for. */
+    record Listed(
+            byte[] name,
+            InodeId inode,
+            FileType type,
+            long cookie,
+            @Nullable Entry entry) {}
+
+    /** Takes listing entries until it answers false (its buffer is full); the refused one is not counted as listed. */
+    interface ListingSink {
+        boolean take(Listed entry);
+    }
+
+    /**
+     * Lists from behind the cookie (0: the start, with "." and ".." first). With {@code attributes} each entry that the sink
+     * takes, but not "." and "..", counts as a lookup for {@link #forget}.
+     */
+    Answer<Void> list(long handle, long afterCookie, boolean attributes, ListingSink sink)
+            throws IOException, InterruptedException;
+
+    Answer<Void> syncDirectory(long handle, boolean dataOnly) throws IOException, InterruptedException;
+
+    void releaseDirectory(long handle);
+
+    /** Refused: ENODATA. */
+    Answer<byte[]> xattr(InodeId inode, byte[] name) throws IOException, InterruptedException;
+
+    Answer<List<byte[]>> xattrNames(InodeId inode) throws IOException, InterruptedException;
+
+    Answer<Void> setXattr(InodeId inode, byte[] name, byte[] value, XattrMode mode)
+            throws IOException, InterruptedException;
+
+    Answer<Void> removeXattr(InodeId inode, byte[] name) throws IOException, InterruptedException;
+
+    /** statfs(2) in blocks of 4,096 bytes. */
+    record Space(long blocks, long freeBlocks, long inodes, long freeInodes) {}
+
+    Space space() throws IOException;
+
+    /** The mount tells where notifications go; called once, before the first request. */
+    void attach(KernelCache cache);
+
+    /** What the kernel may be told to drop. Never blocks the caller: a thread of the mount's own writes them. */
+    interface KernelCache {
+        void attributesChanged(InodeId inode);
+
+        /** Cached pages (of a file) or the cached listing (of a directory) are stale. */
+        void contentChanged(InodeId inode);
+    }
+}

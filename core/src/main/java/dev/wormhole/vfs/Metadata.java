@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.vfs;
+
+import dev.wormhole.namespace.Command;
+import dev.wormhole.namespace.NamespaceView;
+import dev.wormhole.namespace.Outcome;
+import java.io.IOException;
+import java.util.concurrent.CompletableFuture;
+
+/** The replicated state as file operations use it: local reads, barriers, proposals. Thread-safe. */
+public interface Metadata {
+    NamespaceView view();
+
+    /**
+     * Returns once everything that any pod had committed before this call is applied here. Waiting operations share one
+     * round trip. Interruptible; waits through leader changes.
+     *
+     * @throws DisconnectedException when no leader was heard for the declared time
+     */
+    void barrier() throws IOException, InterruptedException;
+
+    /** Whether {@link #barrier} would return at once, without a round trip. */
+    boolean barrierIsFree();
+
+    /**
+     * Proposes; completes after this pod has applied the command, so that {@link #view} shows it. Commands of one thread are
+     * applied in the order proposed. Completes exceptionally with {@link DisconnectedException} when the network is lost for
+     * longer than declared and the command had not been sent.
+     */
+    CompletableFuture<Committed> propose(Command command);
+
+    /** @param index log index of the entry that carried the command */
+    record Committed(Outcome outcome, long index) {}
+
+    /** Completes when the entry is on the disks of min(2, present storing pods). */
+    CompletableFuture<Void> onDisks(long index);
+
+    /** Whether this pod has lost the network, see DESIGN section 8. */
+    boolean disconnected();
+}
