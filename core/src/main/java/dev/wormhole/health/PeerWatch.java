@@ -142,7 +142,7 @@ public final class PeerWatch {
         peer.heardByThisLeader = true;
         if (peer.appliedIndex >= peer.owedIndex) peer.stuckAt = NOT_STUCK;
         else if (moved || peer.stuckAt == NOT_STUCK) peer.stuckAt = time;
-        if (peer.appliedIndex >= peer.owedIndex) peer.owedIndex = committedIndex;
+        peer.owedIndex = committedIndex;
         if (wasLate && !isLate(peer)) peer.presentSince = time;
     }
 
