@@ -187,7 +187,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 case Change.EntryChanged _,
                         Change.Reaped _,
                         Change.SlicesDiscarded _,
-                        Change.HoldersChanged _ -> {}
+                        Change.HoldersChanged _,
+                        Change.HolderDropped _ -> {}
             }
         }
         toldIndex = index;

@@ -28,6 +28,7 @@ import dev.wormhole.transfer.Identity;
 import dev.wormhole.transfer.Peers;
 import dev.wormhole.transfer.RemoteReader;
 import dev.wormhole.transfer.Server;
+import dev.wormhole.transfer.SliceProvider;
 import dev.wormhole.transfer.SliceReceiver;
 import dev.wormhole.transfer.SliceSender;
 import dev.wormhole.transfer.TcpTransport;
@@ -209,14 +210,13 @@ final class Pod {
         network.refresh();
         var sender = new SliceSender(peers, slices);
         var reader = new RemoteReader(peers, RemoteReader.Limits.DEFAULT);
-        closeLater(reader);
         var repair = new java.util.concurrent.atomic.AtomicReference<@Nullable Repairer>();
         var replication = new PodReplication(self, cluster, network, sender, reader, () -> {
             var repairer = repair.get();
             if (repairer != null) repairer.lookAgain();
         });
         new SliceReceiver(server, peers, () -> identity, slices, sender, SliceReceiver.Limits.DEFAULT);
-        RemoteReader.serve(server, slices);
+        new SliceProvider(server, slices);
 
         var files = new WormholeFileSystem(
                 log,

@@ -54,6 +54,7 @@ import org.jspecify.annotations.Nullable;
 final class PodLog implements Metadata, Applier, AutoCloseable {
     private static final Logger LOG = Logger.getLogger(PodLog.class.getName());
     private static final int PROPOSALS_MAX = 8192;
+    private static final long NAMESPACE_CACHE_BYTES = 16L << 20;
     private static final long SEND_AGAIN_NANOS = TimeUnit.MILLISECONDS.toNanos(1500);
     private static final long RETRY_NANOS = TimeUnit.MILLISECONDS.toNanos(15);
 
@@ -104,7 +105,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         this.generation = generation;
         this.rocks = rocks;
         this.table = new PositionedTable(rocks);
-        this.namespace = new Namespace(table, generation);
+        this.namespace = new Namespace(table, generation, NAMESPACE_CACHE_BYTES);
         this.peers = peers;
         this.cluster = cluster;
         this.fatal = fatal;
