@@ -101,6 +101,7 @@ public final class SliceStore implements ContentStore {
     private final Set<String> ownDirectories = ConcurrentHashMap.newKeySet();
     private final AtomicReference<@Nullable String> fault = new AtomicReference<>();
     private final AtomicBoolean maintenanceDue = new AtomicBoolean();
+    private final AtomicBoolean maintenanceRuns = new AtomicBoolean();
     private volatile boolean closed;
 
     /** Slices out of the index whose own file is not deleted yet; guarded by itself. */
@@ -128,7 +129,7 @@ public final class SliceStore implements ContentStore {
      *
      * @param damaged told of slices that were found and are not whole; those met while opening are not in the store.
      *     After a crash it may also name slices that were never synced. Called by any thread, must not block
-     * @param maintenance runs compaction and the like, one task at a time
+     * @param maintenance runs compaction and the like, one task at a time; may do so in the calling thread
      * @param random salts packs, so that no stored bytes can pass for a record; unpredictable in production
      */
     public static SliceStore open(
@@ -159,7 +160,8 @@ public final class SliceStore implements ContentStore {
         volume.syncDirectory(OwnFile.DIRECTORY);
         volume.syncDirectory("");
         openReserve();
-        new PackOwner().maintenanceWanted();
+        maintenanceDue.set(true);
+        beginMaintenance();
     }
 
     private boolean openOwn(String directory, Volume.Entry entry) throws IOException {
@@ -864,6 +866,7 @@ public final class SliceStore implements ContentStore {
         } else {
             awaitUninterruptibly(batch.done);
         }
+        beginMaintenance();
         for (Staged staged : waiting) {
             synchronized (staged) {
                 if (staged.state == State.DURABLE) continue;
@@ -1172,6 +1175,7 @@ public final class SliceStore implements ContentStore {
             }
         }
         cache.forget(slices);
+        beginMaintenance();
         if (failure != null) throw failure;
     }
 
@@ -1188,22 +1192,26 @@ public final class SliceStore implements ContentStore {
 
         @Override
         public void maintenanceWanted() {
-            if (closed || !maintenanceDue.compareAndSet(false, true)) return;
-            try {
-                maintenance.execute(SliceStore.this::maintain);
-            } catch (RejectedExecutionException stopping) {
-                maintenanceDue.set(false);
-            }
+            maintenanceDue.set(true); // begun by whoever made the work, when it holds no lock any more
+        }
+    }
+
+    private void beginMaintenance() {
+        if (!maintenanceDue.get() || closed || !maintenanceRuns.compareAndSet(false, true)) return;
+        try {
+            maintenance.execute(this::maintain);
+        } catch (RejectedExecutionException stopping) {
+            maintenanceRuns.set(false);
         }
     }
 
     private void maintain() {
-        maintenanceDue.set(false);
-        if (closed) return;
         try {
-            packs.maintain();
+            while (!closed && maintenanceDue.getAndSet(false)) packs.maintain();
         } catch (IOException e) {
             reportFault("compaction failed", e);
+        } finally {
+            maintenanceRuns.set(false);
         }
     }
 
