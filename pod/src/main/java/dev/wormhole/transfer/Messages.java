@@ -45,7 +45,8 @@ public final class Messages {
         }
 
         public Writer putByte(int value) {
-            bytes[grow(1)] = (byte) value;
+            var at = grow(1); // may replace the array, so before it is named
+            bytes[at] = (byte) value;
             return this;
         }
 

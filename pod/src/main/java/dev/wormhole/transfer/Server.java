@@ -550,8 +550,12 @@ public final class Server implements AutoCloseable {
                     refuse(PeerRefused.BAD_REQUEST, String.valueOf(malformed.getMessage()));
                 case InterruptedException _ -> refuse(PeerRefused.TIMEOUT, "not done within the deadline");
                 case CancellationException _ -> refuse(PeerRefused.TIMEOUT, "given up");
+                case IOException io -> {
+                    log.log(Level.WARNING, "a call from {0} failed: {1}", connection.other.incarnation(), io);
+                    refuse(PeerRefused.FAILED, String.valueOf(io));
+                }
                 default -> {
-                    log.log(Level.WARNING, "a call from " + connection.other.incarnation() + " failed", cause);
+                    log.log(Level.ERROR, "a call from " + connection.other.incarnation() + " ended by a bug", cause);
                     refuse(PeerRefused.FAILED, String.valueOf(cause));
                 }
             }
