@@ -227,13 +227,18 @@ final class Libc {
                 "statx", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_LONG), ERRNO);
     }
 
-    /** st_mode of what the path names, symlinks followed; or -errno. */
+    /** st_mode of what the path names, symlinks followed, asked of its filesystem and not of a cache; or -errno. */
     static int mode(String path) {
         try (var arena = Arena.ofConfined()) {
             var state = arena.allocate(STATE_BYTES, 8);
             var out = arena.allocate(256, 8);
             int r = (int) Statx.CALL.invokeExact(
-                    state, -100 /* AT_FDCWD */, arena.allocateFrom(path, PATHS).address(), 0, 3, out.address());
+                    state,
+                    -100 /* AT_FDCWD */,
+                    arena.allocateFrom(path, PATHS).address(),
+                    0x2000 /* AT_STATX_FORCE_SYNC */,
+                    0x7ff /* STATX_BASIC_STATS */,
+                    out.address());
             return r < 0 ? -errno(state) : Short.toUnsignedInt(out.get(java.lang.foreign.ValueLayout.JAVA_SHORT, 28));
         } catch (Throwable e) {
             throw broken(e);

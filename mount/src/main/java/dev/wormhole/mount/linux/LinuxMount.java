@@ -35,6 +35,9 @@ public final class LinuxMount implements AutoCloseable {
     private final Notifier notifier;
     private final Troubles troubles;
     private final ReentrantLock unmounting = new ReentrantLock();
+    /** The mount is out of the tree: ids of mounts are used again, so it must never be looked for after. */
+    private boolean gone;
+
     private boolean disposed;
 
     /**
@@ -90,7 +93,7 @@ public final class LinuxMount implements AutoCloseable {
                 throw new IOException(path + " is not in the mount table after mounting it");
             var notifier = new Notifier(name, troubles);
             fs.attach(notifier);
-            session = new Session(fs, name, first, troubles, InstantSource.system());
+            session = new Session(fs, notifier, name, first, troubles, InstantSource.system());
             session.start();
             if (session.awaitInitialised(INIT_TIMEOUT) == null)
                 throw new IOException("the kernel and this program did not agree on a FUSE protocol; the log says why");
@@ -209,19 +212,23 @@ public final class LinuxMount implements AutoCloseable {
         unmounting.lockInterruptibly();
         try {
             long deadline = System.nanoTime() + grace.toNanos();
-            while (true) {
-                if (!isMounted()) return true;
+            while (!gone) {
+                if (!isMounted()) break;
                 if (!isOnTop(mounted))
                     throw new IOException("cannot unmount " + path + ": something else is mounted over it");
                 int r = MountPoint.unmount(path.toString(), Libc.UMOUNT_NOFOLLOW, helper);
-                if (r == 0) return true;
+                if (r == 0) break;
                 if (r != -Libc.EBUSY) throw new IOException("cannot unmount " + path + ": errno " + -r);
-                if (System.nanoTime() - deadline >= 0) break;
+                if (System.nanoTime() - deadline >= 0) {
+                    r = MountPoint.unmount(path.toString(), Libc.MNT_DETACH | Libc.UMOUNT_NOFOLLOW, helper);
+                    if (r < 0 && isMounted()) throw new IOException("cannot detach " + path + ": errno " + -r);
+                    gone = true;
+                    return false;
+                }
                 Thread.sleep(BUSY_RETRY_MILLIS); // the kernel tells nobody when a mount is no longer busy
             }
-            int r = MountPoint.unmount(path.toString(), Libc.MNT_DETACH | Libc.UMOUNT_NOFOLLOW, helper);
-            if (r < 0 && isMounted()) throw new IOException("cannot detach " + path + ": errno " + -r);
-            return false;
+            gone = true;
+            return true;
         } finally {
             unmounting.unlock();
         }
@@ -255,9 +262,11 @@ public final class LinuxMount implements AutoCloseable {
         }
     }
 
-    private boolean isMounted() throws IOException {
-        for (var mount : MountTable.read()) if (isSame(mount, mounted)) return true;
-        return false;
+    /** Someone else may have unmounted it, and mounted another one that got the same ids; ours would then be dead. */
+    private boolean isMounted() throws IOException, InterruptedException {
+        boolean listed = false;
+        for (var mount : MountTable.read()) listed |= isSame(mount, mounted);
+        return listed && (!session.awaitEnded(Duration.ZERO) || MountPoint.isDead(path));
     }
 
     private static boolean isOnTop(MountTable.Mounted mounted) throws IOException {

@@ -67,7 +67,7 @@ final class MountPoint {
     }
 
     /** Whether the daemon of the mount is gone. Asked on a thread of its own, as one that hangs would not answer. */
-    private static boolean isDead(Path path) throws IOException, InterruptedException {
+    static boolean isDead(Path path) throws IOException, InterruptedException {
         var mode = new AtomicInteger(Integer.MIN_VALUE);
         Thread probe = Thread.ofPlatform().daemon().name("fuse-probe").start(() -> mode.set(Libc.mode(path.toString())));
         probe.join(PROBE_MILLIS);

@@ -32,15 +32,22 @@ final class Operations {
     private static final int O_TRUNC = 01000;
     private static final int SET_IDS = 06000;
     private static final int UID_OR_GID = Request.SetAttr.UID | Request.SetAttr.GID;
+    private static final int ANYTHING = UID_OR_GID
+            | Request.SetAttr.MODE
+            | Request.SetAttr.SIZE
+            | Request.SetAttr.ATIME
+            | Request.SetAttr.MTIME;
     private static final byte[] SYSTEM_XATTRS = "system.".getBytes(StandardCharsets.US_ASCII);
     /** Most bytes that a reply of 32 bits can tell of, in whole pages. */
     private static final long COPY_BYTES_MAX = 0x7fff_f000L;
 
     private final FileSystem fs;
+    private final FileSystem.KernelCache kernel;
     private final InstantSource clock;
 
-    Operations(FileSystem fs, InstantSource clock) {
+    Operations(FileSystem fs, FileSystem.KernelCache kernel, InstantSource clock) {
         this.fs = fs;
+        this.kernel = kernel;
         this.clock = clock;
     }
 
@@ -204,6 +211,7 @@ final class Operations {
             if (fs.setAttributes(inode, file.handle(), truncation) instanceof Answer.Refused<FileSystem.Stat>(var errno))
                 return refused(errno);
             truncated = true;
+            kernel.attributesChanged(inode); // it expects OPEN to change the size, not the mode
             return openedReply(new FileSystem.Opened(file.handle(), false, file.directIo()));
         } finally {
             if (!truncated) fs.release(file.handle());
@@ -229,7 +237,8 @@ final class Operations {
     private Reply setAttributes(Request.SetAttr r) throws IOException, InterruptedException {
         Instant now = clock.instant();
         long nowNanos = Math.addExact(Math.multiplyExact(now.getEpochSecond(), 1_000_000_000L), now.getNano());
-        boolean killPrivileges = r.has(Request.SetAttr.KILL_SUIDGID) || r.has(UID_OR_GID) && isFile(node(r.header()));
+        boolean killPrivileges = r.has(Request.SetAttr.KILL_SUIDGID)
+                || (r.has(UID_OR_GID) || !r.has(ANYTHING)) && isFile(node(r.header()));
         var changes = new FileSystem.Changes(
                 r.has(Request.SetAttr.MODE) ? (Integer) (r.mode() & 07777) : null,
                 r.has(Request.SetAttr.UID) ? (Integer) r.newUid() : null,
@@ -245,7 +254,10 @@ final class Operations {
         return reply(fs.setAttributes(node(r.header()), r.handle(), changes), Operations::attributesReply);
     }
 
-    /** HANDLE_KILLPRIV_V2 makes clearing suid and sgid at a change of owner ours, of files alone, not of directories. */
+    /**
+     * HANDLE_KILLPRIV_V2 makes clearing suid and sgid at a change of owner ours, of files alone, not of directories. A
+     * SETATTR that changes nothing is how the kernel asks for it ahead of a write.
+     */
     private boolean isFile(InodeId inode) throws IOException, InterruptedException {
         return fs.attributes(inode, 0) instanceof Answer.Ok<FileSystem.Stat>(var stat)
                 && stat.attributes().type() == FileType.REGULAR;

@@ -64,11 +64,18 @@ final class Session {
 
     private int earlyNext;
 
-    Session(FileSystem fs, String name, Device first, Troubles troubles, InstantSource clock) throws IOException {
+    Session(
+            FileSystem fs,
+            FileSystem.KernelCache kernel,
+            String name,
+            Device first,
+            Troubles troubles,
+            InstantSource clock)
+            throws IOException {
         this.fs = fs;
         this.name = name;
         this.troubles = troubles;
-        operations = new Operations(fs, clock);
+        operations = new Operations(fs, kernel, clock);
         diskThreads = new ThreadPoolExecutor(
                 0,
                 DISK_THREADS_MAX,
@@ -115,7 +122,7 @@ final class Session {
      */
     void dispose(Duration timeout) throws InterruptedException {
         long deadline = System.nanoTime() + timeout.toNanos();
-        for (HandedOff operation : underway.values()) operation.interruptAny();
+        interruptAll();
         diskThreads.shutdown();
         boolean idle = handedOff.tryAcquire(HANDED_OFF_MAX, deadline - System.nanoTime(), TimeUnit.NANOSECONDS)
                 && ended.await(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
@@ -145,10 +152,11 @@ final class Session {
                 while (true) {
                     int bytes = device.read(slab);
                     if (bytes > 0) receive(bytes);
-                    else if (bytes == -Libc.ENODEV) return;
+                    else if (bytes == -Libc.ENODEV) break;
                     else if (bytes != -Libc.EINTR && bytes != -Libc.EAGAIN && bytes != -Libc.ENOENT)
                         throw new IllegalStateException("read of /dev/fuse: errno " + -bytes);
                 }
+                interruptAll(); // nobody waits for what is still being served
             } catch (Throwable e) {
                 troubles.bug("reader", e);
             } finally {
@@ -182,8 +190,9 @@ final class Session {
         private void serveWaiting(Request request) {
             Reply reply;
             try {
-                expect(request.header().unique());
-                if (cameEarly(request.header().unique())) interruptAny();
+                long unique = interruptible(request);
+                expect(unique);
+                if (cameEarly(unique)) interruptAny();
                 begin();
                 reply = serve(request, slab, this);
             } finally {
@@ -200,15 +209,11 @@ final class Session {
             boolean keepsSlab = request instanceof Request.Write;
             var operation = new HandedOff(device, request, keepsSlab ? slab : null);
             long unique = request.header().unique();
-            operation.expect(unique);
+            operation.expect(interruptible(request));
             underway.put(unique, operation);
             if (cameEarly(unique)) operation.interruptAny();
-            if (keepsSlab) {
-                operation.submit();
-                slab = slabs.acquire();
-            } else {
-                operation.submit();
-            }
+            operation.submit();
+            if (keepsSlab) slab = slabs.acquire();
         }
     }
 
@@ -340,6 +345,16 @@ final class Session {
                 || request instanceof Request.FsyncDir
                 || request instanceof Request.Release
                 || request instanceof Request.Fallocate;
+    }
+
+    private void interruptAll() {
+        for (Reader reader : readers) reader.interruptAny();
+        for (HandedOff operation : underway.values()) operation.interruptAny();
+    }
+
+    /** What {@link Interruptible#expect} takes: nobody waits for a RELEASE, so nothing may cut it short. */
+    private static long interruptible(Request request) {
+        return request instanceof Request.Release ? 0 : request.header().unique();
     }
 
     // -- INTERRUPT: it may be read before its request is registered, or after that was answered --

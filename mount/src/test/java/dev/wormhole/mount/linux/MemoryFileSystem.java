@@ -502,6 +502,16 @@ class MemoryFileSystem implements FileSystem {
         }
     }
 
+    /** The first of the names in its directory of what a handle has open; empty if it has none left. */
+    String nameOf(long handle) {
+        synchronized (lock) {
+            Node n = handle(handle).node;
+            if (n.parent == null) return "";
+            for (Name name : n.parent.order.values()) if (name.node == n) return name.name.toString();
+            return "";
+        }
+    }
+
     int openHandles() {
         return handles.size();
     }
