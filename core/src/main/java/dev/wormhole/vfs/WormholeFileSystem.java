@@ -56,7 +56,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     private static final int ATTEMPTS = 16;
 
     private static final int LIST_BATCH = 256;
-    /** Places of "." and ".." in a listing; the place of an entry is its cookie and these two. */
+    /** Places of "." and ".." in a listing; the place of an entry is its cookie, which is above them. */
     private static final long COOKIE_SELF = 1, COOKIE_PARENT = 2;
 
     private static final int XATTR_NAME_MAX = 255, XATTR_VALUE_MAX = 65_536;
@@ -1054,7 +1054,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                     null);
             if (!sink.take(up)) return;
         }
-        long after = Math.max(0, afterCookie - COOKIE_PARENT);
+        long after = afterCookie <= COOKIE_PARENT ? 0 : afterCookie;
         // names that share the cookie and were not taken last time come first
         FileName behind = open.splits.remove(after);
         if (behind != null) after--;
@@ -1065,11 +1065,11 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             for (DirectoryEntry entry : batch) {
                 after = entry.cookie();
                 if (behind != null) {
-                    if (entry.cookie() + COOKIE_PARENT == afterCookie && entry.name().compareTo(behind) <= 0) {
+                    if (entry.cookie() == afterCookie && entry.name().compareTo(behind) <= 0) {
                         last = entry;
                         continue;
                     }
-                    if (entry.cookie() + COOKIE_PARENT != afterCookie) behind = null;
+                    if (entry.cookie() != afterCookie) behind = null;
                 }
                 Entry full = null;
                 if (attributes) {
@@ -1077,7 +1077,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                     if (full == null) continue; // removed meanwhile
                 }
                 var listed = new Listed(
-                        entry.name().bytes(), entry.inode(), entry.type(), entry.cookie() + COOKIE_PARENT, full);
+                        entry.name().bytes(), entry.inode(), entry.type(), entry.cookie(), full);
                 if (!sink.take(listed)) {
                     if (last != null && last.cookie() == entry.cookie()) open.splits.put(last.cookie(), last.name());
                     return;

@@ -153,7 +153,7 @@ final class WriteBack {
                 if (spaceTold.compareAndSet(false, true))
                     LOG.log(
                             System.Logger.Level.WARNING,
-                            "this pod's store is full: {0}; the network could still take {1} bytes",
+                            "the store of this pod is full: {0}; the network could still take {1} bytes",
                             e.getMessage(),
                             replication.capacity().freeBytes());
                 return Answer.refused(Errno.ENOSPC);
