@@ -69,17 +69,13 @@ final class Pod {
     private final PodConfig config;
     private final Path store;
     private final long startedNanos = System.nanoTime();
-    private final Deque<Closer> closers = new ArrayDeque<>();
+    private final Deque<AutoCloseable> closers = new ArrayDeque<>();
     private final CompletableFuture<Integer> end = new CompletableFuture<>();
     private final AtomicBoolean stopping = new AtomicBoolean();
     private volatile PodState.Stage stage = PodState.Stage.STARTING;
     private volatile String doing = "starting";
     private final CompletableFuture<Void> ready = new CompletableFuture<>();
     private volatile @Nullable Parts parts;
-
-    private interface Closer {
-        void close() throws Exception;
-    }
 
     /** What exists once the pod is a member and its log runs. */
     record Parts(
@@ -284,7 +280,7 @@ final class Pod {
         repairer.start();
         closeLater(reclaimer);
         reclaimer.start();
-        closeLater((Closer) this::handOver);
+        closeLater(this::handOver);
         closeLater(files);
         if (config.pod().mount().isPresent()) {
             Path mountPoint = config.pod().mount().get();
@@ -495,11 +491,7 @@ final class Pod {
         }
     }
 
-    private void closeLater(AutoCloseable part) {
-        closeLater((Closer) part::close);
-    }
-
-    private void closeLater(Closer closer) {
+    private void closeLater(AutoCloseable closer) {
         synchronized (closers) {
             closers.push(closer);
         }
@@ -507,7 +499,7 @@ final class Pod {
 
     private void closeAll() {
         while (true) {
-            Closer next;
+            AutoCloseable next;
             synchronized (closers) {
                 next = closers.poll();
             }

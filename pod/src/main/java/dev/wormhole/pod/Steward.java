@@ -237,8 +237,8 @@ final class Steward implements AutoCloseable {
         synchronized (this) {
             if (changingMembers) return;
         }
-        var voters = new ArrayList<>(status.voters());
-        var listeners = new ArrayList<>(status.listeners());
+        var voters = incarnations(status.voters());
+        var listeners = incarnations(status.listeners());
         var members = cluster.members();
         String reason = null;
         for (PodRecord pod : cluster.records()) {
@@ -254,7 +254,7 @@ final class Steward implements AutoCloseable {
             }
         }
         if (reason == null) {
-            var step = VoterPlan.next(status.voters(), self, members, VOTERS_MOST);
+            var step = VoterPlan.next(List.copyOf(voters), self, members, VOTERS_MOST);
             synchronized (this) {
                 voterReason = step.reason();
             }
@@ -316,6 +316,12 @@ final class Steward implements AutoCloseable {
             });
             return;
         }
+    }
+
+    private static List<Incarnation> incarnations(List<Member> members) {
+        var list = new ArrayList<Incarnation>();
+        for (Member member : members) list.add(member.incarnation());
+        return list;
     }
 
     private Optional<List<Member>> addresses(List<Incarnation> pods) {
