@@ -200,6 +200,9 @@ final class MembershipCommands {
         }
     }
 
+    /** There once a store belongs to a network: deleting it then would leave a member without a store behind. */
+    private static final String MEMBER_FILE = "store";
+
     /**
      * Writes the pod's file and intent, starts it, and waits until its folder works. After a failure nothing of it is left,
      * so that the same command can be tried again.
@@ -224,6 +227,14 @@ final class MembershipCommands {
                     Thread.currentThread().interrupt();
                 }
             });
+            if (Files.exists(store.resolve(MEMBER_FILE))) {
+                throw new CliException(
+                        ExitCode.FAILED,
+                        String.valueOf(e.getMessage()),
+                        "it is a member already, its store and " + podToml + " stay; start it with: wormhole up "
+                                + config.pod().name(),
+                        e);
+            }
             new Registry(host).remove(podToml);
             if (!storeExisted) PodProcess.delete(host, store);
             if (e instanceof CliException cli) throw cli;

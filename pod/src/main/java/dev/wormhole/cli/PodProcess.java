@@ -171,7 +171,11 @@ final class PodProcess {
             }
             var text = new String(bytes.array(), 0, bytes.position(), StandardCharsets.UTF_8).strip();
             if (text.isEmpty()) return List.of();
-            var lines = List.of(text.split("\n"));
+            // Stack traces stay in the log: they are not for the person who reads this.
+            var lines = text.lines()
+                    .filter(line -> !line.startsWith("\t") && !line.startsWith("Caused by: "))
+                    .filter(line -> !line.strip().startsWith("at ") && !line.strip().startsWith("... "))
+                    .toList();
             return lines.subList(Math.max(0, lines.size() - TAIL_LINES), lines.size());
         } catch (IOException e) {
             return List.of();

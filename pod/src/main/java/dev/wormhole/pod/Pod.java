@@ -115,7 +115,8 @@ final class Pod {
         var intent = start.intent();
         var header = StoreHeader.read(volume);
         String founded = null;
-        PodSettings settings = settings(listenAddress());
+        PodSettings settings = settings();
+        checkPorts();
         if (header.isEmpty()) {
             if (intent.isEmpty())
                 throw new IOException("the store " + store + " belongs to no network; make one with: wormhole create, or"
@@ -275,6 +276,7 @@ final class Pod {
             await(log.propose(new Command.Configure(0, founded)), "to record the configuration");
         doing("catching up");
         log.barrier();
+        log.armDisconnection();
         tellSettings(log, self, settings);
         closeLater(repairer);
         repairer.start();
@@ -353,12 +355,24 @@ final class Pod {
         }
     }
 
-    private String listenAddress() {
-        return config.pod().listen().toString();
+    /** Before anybody is told of this pod: its two ports must be free, or it would be a member that cannot be reached. */
+    private void checkPorts() throws IOException {
+        var listen = config.pod().listen();
+        if (listen.port() == 0 || listen.port() == 65535)
+            throw new IOException("key pod.listen = \"" + listen + "\": name a port from 1 to 65534; the log takes the one above it");
+        for (int port : new int[] {listen.port(), listen.port() + 1}) {
+            try (var probe = new java.net.ServerSocket()) {
+                probe.setReuseAddress(true);
+                probe.bind(new InetSocketAddress(listen.host(), port));
+            } catch (IOException taken) {
+                throw new IOException("cannot listen at " + listen.host() + ":" + port + ": " + taken.getMessage()
+                        + "; a pod needs its port and the one above it, choose others with --listen");
+            }
+        }
     }
 
-    private PodSettings settings(String listen) throws IOException {
-        var addresses = config.reachableAt(Surroundings.here(), HostPort.parse(listen).port());
+    private PodSettings settings() throws IOException {
+        var addresses = config.reachableAt(Surroundings.here(), config.pod().listen().port());
         if (addresses.isEmpty()) throw new IOException("this machine has no address that others could reach; name one with advertise");
         return new PodSettings(
                 config.pod().name(),

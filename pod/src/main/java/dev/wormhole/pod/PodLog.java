@@ -82,6 +82,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private final AtomicLong proposedCommands = new AtomicLong();
     private volatile @Nullable RaftLog raft;
     private volatile Optional<Incarnation> leader = Optional.empty();
+    private volatile boolean armed;
     private volatile boolean disconnected;
     private volatile boolean closed;
     private volatile boolean diverged;
@@ -306,6 +307,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
 
     /** A leader answered this pod just now. */
     void heardLeader() {
+        if (!armed) return;
         boolean was = disconnected;
         synchronized (disconnection) {
             disconnected = disconnection.heard(System.nanoTime()) instanceof Disconnection.View.Disconnected;
@@ -313,8 +315,17 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         if (was && !disconnected) LOG.info("the network is back");
     }
 
+    /** The start is over: from now on losing the network has consequences. */
+    void armDisconnection() {
+        synchronized (disconnection) {
+            disconnection.heard(System.nanoTime());
+        }
+        armed = true;
+    }
+
     /** Time passes; true once, when the network has just been lost. */
     boolean checkConnection() {
+        if (!armed) return false;
         boolean was = disconnected;
         synchronized (disconnection) {
             disconnected = disconnection.tick(System.nanoTime()) instanceof Disconnection.View.Disconnected;
