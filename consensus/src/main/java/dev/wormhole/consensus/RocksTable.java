@@ -257,7 +257,7 @@ public final class RocksTable implements Table, AutoCloseable {
                 throw e;
             }
             try {
-                syncTree(target); // what opening wrote
+                sync(target); // RocksDB synced what opening wrote
                 point(directory, name);
             } catch (IOException e) {
                 opened.release();

@@ -27,6 +27,16 @@ import org.junit.jupiter.api.io.TempDir;
 /** One member in this process: what does not need a second one. */
 @Timeout(60)
 class RaftLogTest {
+    private static final List<java.util.logging.Logger> QUIET = new ArrayList<>(); // loggers are held weakly
+
+    static {
+        for (String name : RaftLog.NOISY_LOGGERS) {
+            java.util.logging.Logger logger = java.util.logging.Logger.getLogger(name);
+            logger.setLevel(java.util.logging.Level.WARNING);
+            QUIET.add(logger);
+        }
+    }
+
     @TempDir
     Path directory;
 
