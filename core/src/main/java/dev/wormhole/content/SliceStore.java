@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ArrayBlockingQueue;
@@ -40,8 +41,8 @@ import org.jspecify.annotations.Nullable;
  * <p><b>Deleting</b> takes a slice out of the index at once and gives its space back later. The deletion itself is not
  * synced: after a power loss a deleted slice may be back, whole. Therefore the pod compares {@link #forEachDurable}
  * with the log after opening, and deletes what the log let go; it never takes presence here for permission to live.
- * Unlike what {@link ContentStore#stage} says, an id may be staged again once it was deleted or given up: a slice moves
- * away and comes back, a transfer breaks and begins anew. An id names the same bytes for ever, so no reader can tell.
+ * An id may be staged again once it was deleted or given up: a slice moves away and comes back, a transfer breaks and
+ * begins anew. An id names the same bytes for ever, so no reader can tell.
  */
 public final class SliceStore implements ContentStore {
     /** Larger slices get files of their own. */
@@ -817,7 +818,7 @@ public final class SliceStore implements ContentStore {
 
     /** What several callers sync together; its first caller does the work when the batch before is done. */
     private static final class Batch {
-        final Set<Staged> members = new HashSet<>();
+        final Set<Staged> members = new LinkedHashSet<>(); // neighbours stay neighbours in the pack
         final CountDownLatch done = new CountDownLatch(1);
     }
 
@@ -905,7 +906,7 @@ public final class SliceStore implements ContentStore {
                 }
             }
         }
-        var directories = new HashSet<String>();
+        var directories = new LinkedHashSet<String>();
         var renamed = new ArrayList<Staged>();
         for (Staged staged : large) {
             try {

@@ -12,7 +12,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Predicate;
 
@@ -52,7 +51,6 @@ public final class CrashingVolume implements Volume {
     private Predicate<String> failingSyncs = path -> false;
     private Predicate<String> failingWrites = path -> false;
     private int powerAfter = Integer.MAX_VALUE;
-    private final Set<String> opened = new HashSet<>();
     private int syncs;
 
     public CrashingVolume() {
@@ -101,6 +99,12 @@ public final class CrashingVolume implements Volume {
         int at = (int) (bit >>> 3);
         inode.now[at] ^= (byte) (1 << (bit & 7));
         if (at < inode.durable.length) inode.durable[at] = inode.now[at];
+    }
+
+    /** Ends the running process alone: what it wrote is still in the page cache, durable or not. */
+    public synchronized void kill() {
+        epoch++;
+        powerAfter = Integer.MAX_VALUE;
     }
 
     /** Ends the running process and the power with it. Files that were open stay broken; the volume goes on. */
@@ -224,7 +228,6 @@ public final class CrashingVolume implements Volume {
         change();
         var inode = new Inode();
         rename(directory, "", nameOf(path), inode);
-        opened.add(path);
         return new File(path, inode);
     }
 
