@@ -47,11 +47,20 @@ final class Deadlines implements AutoCloseable {
             var earliest = FAR;
             for (var entry : entries) {
                 if (entry.at > now) earliest = Math.min(earliest, entry.at);
-                else if (entries.remove(entry)) entry.action.run();
+                else if (entries.remove(entry)) run(entry);
             }
             wakeAt = earliest;
             if (earliest == FAR) LockSupport.park(this);
             else LockSupport.parkNanos(this, Math.max(1, earliest - now()));
+        }
+    }
+
+    private static void run(Entry entry) {
+        try {
+            entry.action.run();
+        } catch (RuntimeException e) {
+            // Every other deadline depends on this thread.
+            System.getLogger(Deadlines.class.getName()).log(System.Logger.Level.ERROR, "a deadline ended by a bug", e);
         }
     }
 

@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Pods that refused are not asked again. One that stalled or could not be reached is set aside: it is tried again only
  * while nobody at all has the slice (an unreachable one just once), so that a dead pod never delays an answer that a live
- * one has given.
+ * one has given. A pod that only passes a slice on has it itself, so it never tries such a pod again.
  */
 final class Route {
     /** How one attempt ended. */
@@ -32,12 +32,15 @@ final class Route {
     private static final int UNREACHABLE_MAX = 2;
     private static final int BROKEN_MAX = 3;
 
+    private final boolean patient;
     private final List<Incarnation> targets;
     private final Set<Incarnation> durable = new LinkedHashSet<>();
     private final Set<Incarnation> late = new LinkedHashSet<>();
     private final Map<Incarnation, Integer> troubles = new HashMap<>();
 
-    Route(List<Incarnation> chain) {
+    /** @param patient whether pods that stall are tried again while nobody has the slice */
+    Route(List<Incarnation> chain, boolean patient) {
+        this.patient = patient;
         targets = new ArrayList<>(new LinkedHashSet<>(chain));
     }
 
@@ -47,7 +50,7 @@ final class Route {
         var prompt = new ArrayList<>(targets);
         prompt.removeAll(late);
         if (!prompt.isEmpty()) return prompt;
-        return targets.isEmpty() || !durable.isEmpty() ? null : List.copyOf(targets);
+        return targets.isEmpty() || !durable.isEmpty() || !patient ? null : List.copyOf(targets);
     }
 
     /** Whether {@link #next} can only repeat what just failed, so that a short pause is due. */

@@ -121,6 +121,10 @@ public final class SliceReceiver {
         var chain = new ArrayList<Incarnation>();
         var parts = parse(body, chain);
         chain.remove(self());
+        chain.remove(request.caller());
+        // A second for each hop; the caller, which gives us one more, must hear from us even if all of them are dead.
+        var patience = Duration.ofNanos(
+                Math.min(request.timeLeft().toNanos(), SliceSender.PROGRESS_NANOS * Math.max(1, chain.size())));
         var mine = new ArrayList<SliceId>(parts.size());
         var others = new HashMap<SliceId, CompletableFuture<Boolean>>();
         var refused = new HashMap<SliceId, Integer>();
@@ -132,7 +136,8 @@ public final class SliceReceiver {
                 var code = take(part, body, mine, others, owned);
                 if (code != 0) refused.put(part.slice, code);
                 else if (!chain.isEmpty()) {
-                    passed.put(part.slice, sender.push(part.slice, part.length, chain, request.timeLeft()));
+                    var onwards = new SliceSender.Sealed(part.length);
+                    passed.put(part.slice, sender.pass(part.slice, onwards, chain, patience));
                 }
             }
             if (!mine.isEmpty()) store.sync(mine);
@@ -243,9 +248,11 @@ public final class SliceReceiver {
         volatile ContentStore.@Nullable SliceWriter writer;
 
         final Condition changed = lock.newCondition();
+        /** Written by the owning stream under the lock. */
+        volatile long staged;
+
         // Guarded by lock.
         final Map<List<Incarnation>, CompletableFuture<List<Incarnation>>> passed = new HashMap<>();
-        long staged;
         boolean owned = true;
         boolean ended;
         long idleSince;
@@ -503,7 +510,7 @@ public final class SliceReceiver {
         private @Nullable CompletableFuture<List<Incarnation>> passOn(@Nullable Incoming arriving) {
             if (chain.isEmpty()) return null;
             var left = Duration.ofNanos(Math.max(1, endsAt - System.nanoTime()));
-            if (arriving == null) return sender.push(slice, length, chain, left);
+            if (arriving == null) return sender.pass(slice, new SliceSender.Sealed(length), chain, left);
             lock.lock();
             try {
                 return arriving.passed.computeIfAbsent(chain, onwards -> sender.pass(slice, arriving, onwards, left));

@@ -52,7 +52,7 @@ public final class SliceSender {
     private static final int GROUPS_IN_FLIGHT_MAX = 2;
 
     private static final int PENDING_MAX = 65_536;
-    private static final long PROGRESS_NANOS = TimeUnit.SECONDS.toNanos(1);
+    static final long PROGRESS_NANOS = TimeUnit.SECONDS.toNanos(1);
     private static final long BEAT_NANOS = TimeUnit.MILLISECONDS.toNanos(250);
     private static final long PAUSE_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
     /** Sent and not yet staged there; beyond it the sender waits, so that a stall is noticed as one. */
@@ -84,8 +84,8 @@ public final class SliceSender {
      */
     public CompletableFuture<List<Incarnation>> push(
             SliceId slice, long lengthBytes, List<Incarnation> chain, Duration deadline) {
-        if (lengthBytes <= SMALL_BYTES_MAX) return pushSmall(slice, (int) lengthBytes, chain, deadline);
-        return pushLarge(slice, new Sealed(lengthBytes), chain, deadline, ownStreams);
+        if (lengthBytes <= SMALL_BYTES_MAX) return pushSmall(slice, (int) lengthBytes, chain, deadline, true);
+        return pushLarge(slice, new Sealed(lengthBytes), chain, deadline, true);
     }
 
     /** As {@link #push} of each; small ones share frames and syncs. One future each, in the order given. */
@@ -110,10 +110,10 @@ public final class SliceSender {
         final long endsAt;
         final CompletableFuture<List<Incarnation>> done = new CompletableFuture<>();
 
-        Small(SliceId slice, int length, List<Incarnation> chain, Duration deadline) {
+        Small(SliceId slice, int length, List<Incarnation> chain, Duration deadline, boolean patient) {
             this.slice = slice;
             this.length = length;
-            this.route = new Route(chain);
+            this.route = new Route(chain, patient);
             this.endsAt = System.nanoTime() + deadline.toNanos();
         }
 
@@ -136,13 +136,13 @@ public final class SliceSender {
     }
 
     private CompletableFuture<List<Incarnation>> pushSmall(
-            SliceId slice, int length, List<Incarnation> chain, Duration deadline) {
+            SliceId slice, int length, List<Incarnation> chain, Duration deadline, boolean patient) {
         if (pending.incrementAndGet() > PENDING_MAX) {
             pending.decrementAndGet();
             log.log(Level.WARNING, "push of {0} given up: {1} others wait", slice, PENDING_MAX);
             return CompletableFuture.completedFuture(List.of());
         }
-        var small = new Small(slice, length, chain, deadline);
+        var small = new Small(slice, length, chain, deadline, patient);
         small.goOn();
         return small.done;
     }
@@ -309,23 +309,27 @@ public final class SliceSender {
         long await(long have, long nanos) throws IOException, InterruptedException;
     }
 
-    private record Sealed(long length) implements Source {
+    /** All of the slice is in the local store. */
+    record Sealed(long length) implements Source {
         @Override
         public long await(long have, long nanos) {
             return length;
         }
     }
 
-    /** A slice that is still arriving here goes on to the rest of its chain. */
-    CompletableFuture<List<Incarnation>> pass(SliceId slice, Source source, List<Incarnation> chain, Duration deadline) {
-        if (source.length() <= SMALL_BYTES_MAX && source instanceof Sealed) {
-            return pushSmall(slice, (int) source.length(), chain, deadline);
-        }
-        return pushLarge(slice, source, chain, deadline, passedStreams);
+    /**
+     * A slice that was pushed to us goes on to the rest of its chain, while it arrives if it is large. As {@link #push},
+     * but never tries a pod again that stalled: whoever waits for our answer knows that we have it.
+     */
+    CompletableFuture<List<Incarnation>> pass(
+            SliceId slice, Source source, List<Incarnation> chain, Duration deadline) {
+        if (source.length() > SMALL_BYTES_MAX) return pushLarge(slice, source, chain, deadline, false);
+        return pushSmall(slice, (int) source.length(), chain, deadline, false);
     }
 
     private CompletableFuture<List<Incarnation>> pushLarge(
-            SliceId slice, Source source, List<Incarnation> chain, Duration deadline, Semaphore streams) {
+            SliceId slice, Source source, List<Incarnation> chain, Duration deadline, boolean own) {
+        var streams = own ? ownStreams : passedStreams;
         var key = new LargeKey(slice, List.copyOf(chain));
         var mine = new CompletableFuture<List<Incarnation>>();
         var running = large.putIfAbsent(key, mine);
@@ -338,7 +342,7 @@ public final class SliceSender {
         }
         var endsAt = System.nanoTime() + deadline.toNanos();
         Thread.ofVirtual().name("wormhole-push-" + slice).start(() -> {
-            var route = new Route(chain);
+            var route = new Route(chain, own);
             try {
                 if (streams.tryAcquire(deadline.toNanos(), TimeUnit.NANOSECONDS)) {
                     try {

@@ -29,8 +29,8 @@ final class FaultyTransport implements Transport {
         final AtomicLong flipAfterRead = new AtomicLong(-1);
 
         final AtomicLong flipAfterWritten = new AtomicLong(-1);
-        /** Every read is held back so long. */
-        volatile long readDelayMillis;
+        /** Every read and every buffer written is held back so long. */
+        volatile long delayMillis;
 
         final AtomicLong written = new AtomicLong();
     }
@@ -84,15 +84,18 @@ final class FaultyTransport implements Transport {
             var start = into.position();
             var read = real.read(into);
             if (link.cut) throw untilClosed();
-            if (link.readDelayMillis > 0) {
-                try {
-                    Thread.sleep(link.readDelayMillis);
-                } catch (InterruptedException e) {
-                    throw new IOException(e);
-                }
-            }
+            delay();
             if (read > 0) flip(into, start, read, link.flipAfterRead);
             return read;
+        }
+
+        private void delay() throws IOException {
+            if (link.delayMillis == 0) return;
+            try {
+                Thread.sleep(link.delayMillis);
+            } catch (InterruptedException e) {
+                throw new IOException(e);
+            }
         }
 
         private static void flip(ByteBuffer bytes, int start, int count, AtomicLong after) {
@@ -113,6 +116,7 @@ final class FaultyTransport implements Transport {
                     part.position(part.limit());
                     continue;
                 }
+                delay();
                 var copy = ByteBuffer.allocate(part.remaining());
                 copy.put(part).flip();
                 flip(copy, 0, copy.remaining(), link.flipAfterWritten);

@@ -105,6 +105,21 @@ final class PushTest {
 
     @ParameterizedTest
     @ValueSource(ints = {SMALL, LARGE})
+    void aDeadEndDoesNotKeepTheLiveOnesAnswerUntilTheDeadline(int length) throws Exception {
+        var a = node(1);
+        var b = node(2);
+        var c = node(3);
+        Node.introduce(a, b, c);
+        b.to(c).cut = true;
+        a.to(c).cut = true;
+        var slice = sealed(a, 1, Node.bytes(1, length));
+        // The deadline is longer than the test may take.
+        assertThat(push(a, slice, Duration.ofMinutes(10), b, c).get()).containsExactly(b.id);
+        has(b, slice, Node.bytes(1, length));
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {SMALL, LARGE})
     void aDeadHeadIsPassedOver(int length) throws Exception {
         var a = node(1);
         var b = node(2);
@@ -273,6 +288,21 @@ final class PushTest {
         for (var one : all) assertThat(one.get(30, TimeUnit.SECONDS)).containsExactly(b.id);
         for (var i = 1; i <= 6; i++) has(b, a.slice(i), Node.bytes(i, 1 << 20));
         assertThat(b.receiver.incomingBytes()).isZero();
+    }
+
+    @Test
+    void aSlowPeerThatMovesIsNotGivenUp() throws Exception {
+        var a = node(1);
+        var b = node(2);
+        var c = node(3);
+        Node.introduce(a, b, c);
+        a.to(b).delayMillis = 60;
+        var bytes = Node.bytes(6, LARGE);
+        var slice = sealed(a, 1, bytes);
+        assertThat(push(a, slice, b, c)).containsExactlyInAnyOrder(b.id, c.id);
+        has(b, slice, bytes);
+        has(c, slice, bytes);
+        assertThat(a.to(c).connects).hasValue(0);
     }
 
     @Test

@@ -19,7 +19,7 @@ final class RouteTest {
 
     @Test
     void aStalledHeadIsTriedAgainOnlyWhileNobodyHasIt() {
-        var route = new Route(List.of(B, C));
+        var route = new Route(List.of(B, C), true);
         route.ended(List.of(B, C), Route.End.STALLED, List.of(), false);
         assertThat(route.next()).containsExactly(C);
         route.ended(List.of(C), Route.End.STALLED, List.of(), false);
@@ -32,7 +32,7 @@ final class RouteTest {
 
     @Test
     void whoWasMissedByAMiddleIsTriedOnceDirectly() {
-        var route = new Route(List.of(B, C, D));
+        var route = new Route(List.of(B, C, D), true);
         route.ended(List.of(B, C, D), Route.End.DONE, List.of(B, D), true);
         assertThat(route.next()).containsExactly(C);
         route.ended(List.of(C), Route.End.UNREACHABLE, List.of(), false);
@@ -42,10 +42,19 @@ final class RouteTest {
 
     @Test
     void whatAHeadToldBeforeItDiedCounts() {
-        var route = new Route(List.of(B, C));
+        var route = new Route(List.of(B, C), true);
         route.ended(List.of(B, C), Route.End.BROKEN, List.of(B), true);
         assertThat(route.durable()).containsExactly(B);
         assertThat(route.next()).containsExactly(C);
+    }
+
+    @Test
+    void whoPassesOnTriesAStalledPodNoSecondTime() {
+        var route = new Route(List.of(B, C), false);
+        route.ended(List.of(B, C), Route.End.STALLED, List.of(), false);
+        assertThat(route.next()).containsExactly(C);
+        route.ended(List.of(C), Route.End.UNREACHABLE, List.of(), false);
+        assertThat(route.next()).isNull();
     }
 
     @ParameterizedTest
@@ -53,7 +62,7 @@ final class RouteTest {
     void everyRouteEnds(long seed) {
         var random = new Random(seed);
         for (var round = 0; round < 500; round++) {
-            var route = new Route(List.of(B, C, D));
+            var route = new Route(List.of(B, C, D), true);
             Set<Incarnation> have = new HashSet<>();
             var steps = 0;
             for (var chain = route.next(); chain != null; chain = route.next()) {
