@@ -219,6 +219,18 @@ public final class RaftLog implements AutoCloseable {
         });
     }
 
+    /** Highest index known here to be committed; cheap. */
+    public long committed() {
+        Engine running = engine;
+        return running == null ? applier.position().index() : running.division().getRaftLog().getLastCommittedIndex();
+    }
+
+    /** How many vote, by the newest configuration known here; 0 while the log is being rebuilt. Cheap. */
+    public int voterCount() {
+        Engine running = engine;
+        return running == null ? 0 : running.division().getRaftConf().getAllPeers(RaftPeerRole.FOLLOWER).size();
+    }
+
     /** What this pod knows now. Reads a few file sizes. */
     public Status status() {
         Engine running = engine;

@@ -31,7 +31,9 @@ final class ConfigCommands {
         var name = String.valueOf(file.getFileName());
         if (name.endsWith("pod.toml")) return true;
         if (name.endsWith("network.toml")) return false;
-        return text.lines().anyMatch(line -> line.strip().matches("\\[\\[?(pod|storage|cache|keep|affinity|disconnected|limits)\\b.*"));
+        return text.lines()
+                .anyMatch(line ->
+                        line.strip().matches("\\[\\[?(pod|storage|cache|keep|affinity|disconnected|limits)\\b.*"));
     }
 
     @Command(name = "config", mixinStandardHelpOptions = true, description = "Check and show configuration files.")
@@ -46,7 +48,9 @@ final class ConfigCommands {
         }
     }
 
-    @Command(name = "check", description = "Check files and say all that is wrong, with line and column. Changes nothing.")
+    @Command(
+            name = "check",
+            description = "Check files and say all that is wrong, with line and column. Changes nothing.")
     static final class Check extends Action {
         @Parameters(paramLabel = "FILE", arity = "1..*", description = "A network.toml or pod.toml.")
         List<Path> files = List.of();
@@ -81,7 +85,10 @@ final class ConfigCommands {
             name = "show",
             description = "Print a configuration with all its defaults: of a file, or of the network as it runs.")
     static final class Show extends Action {
-        @Parameters(paramLabel = "FILE", arity = "0..1", description = "A network.toml or pod.toml. Default: the network's.")
+        @Parameters(
+                paramLabel = "FILE",
+                arity = "0..1",
+                description = "A network.toml or pod.toml. Default: the network's.")
         @Nullable Path file;
 
         @Mixin
@@ -115,7 +122,8 @@ final class ConfigCommands {
     }
 
     private static String running(Target target) throws IOException, ControlException {
-        return Json.to(Commands.ConfigText.class, target.client().call(Commands.CONFIG)).toml();
+        return Json.to(Commands.ConfigText.class, target.client().call(Commands.CONFIG))
+                .toml();
     }
 
     private static NetworkConfig network(String name, String text) {
@@ -127,7 +135,8 @@ final class ConfigCommands {
 
     @Command(
             name = "apply",
-            description = "Make a network.toml the network's configuration: shows what changes, asks where safety is lost.")
+            description =
+                    "Make a network.toml the network's configuration: shows what changes, asks where safety is lost.")
     static final class Apply extends Action {
         @Parameters(paramLabel = "FILE", description = "The network.toml.")
         @SuppressWarnings("NullAway.Init") // picocli sets it
@@ -162,7 +171,8 @@ final class ConfigCommands {
                 return ExitCode.OK;
             }
             for (var difference : differences) {
-                say((difference.losesSafety() ? "! " : "  ") + difference.text()
+                say((difference.losesSafety() ? "! " : "  ")
+                        + difference.text()
                         + (difference.losesSafety() ? "   (less safe)" : ""));
             }
             if (differences.stream().anyMatch(NetworkConfig.Difference::impossible)) {

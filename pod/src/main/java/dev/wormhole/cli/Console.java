@@ -60,7 +60,8 @@ final class Console implements ControlClient.Listener, AutoCloseable {
     static List<String> table(List<String> head, List<List<String>> rows) {
         var widths = new int[head.size()];
         for (var row : rows) {
-            for (var i = 0; i < widths.length; i++) widths[i] = Math.max(widths[i], row.get(i).length());
+            for (var i = 0; i < widths.length; i++)
+                widths[i] = Math.max(widths[i], row.get(i).length());
         }
         var lines = new ArrayList<String>();
         var all = new ArrayList<List<String>>();

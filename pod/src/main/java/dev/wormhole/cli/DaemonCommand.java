@@ -32,17 +32,19 @@ final class DaemonCommand extends Action {
     int run() throws IOException {
         var file = host.absolute(podToml);
         var parsed = PodConfig.parse(file.toString(), Files.readString(file), host.around());
-        var pod =
-                switch (parsed) {
-                    case Parsed.Good<PodConfig>(var config) -> config.pod();
-                    case Parsed.Bad<PodConfig> bad -> throw new CliException(ExitCode.CONFIG, bad.report(), "");
-                };
+        var pod = switch (parsed) {
+            case Parsed.Good<PodConfig>(var config) -> config.pod();
+            case Parsed.Bad<PodConfig> bad -> throw new CliException(ExitCode.CONFIG, bad.report(), "");
+        };
         var store = pod.store();
         StoreFiles.make(store);
         var other = StoreFiles.runningDaemon(store);
         if (other.isPresent() && other.get().pid() != ProcessHandle.current().pid()) {
             throw new CliException(
-                    ExitCode.REFUSED, "pod " + pod.name() + " already runs, process " + other.get().pid(), "");
+                    ExitCode.REFUSED,
+                    "pod " + pod.name() + " already runs, process "
+                            + other.get().pid(),
+                    "");
         }
         Files.deleteIfExists(StoreFiles.startError(store));
         PodLog.install(StoreFiles.log(store));
@@ -51,7 +53,7 @@ final class DaemonCommand extends Action {
         try {
             var entry = ServiceLoader.load(DaemonEntry.class)
                     .findFirst()
-                    .orElseThrow(() -> new IllegalStateException("this build has no daemon"));
+                    .orElseThrow(() -> new IOException("this build has no daemon"));
             LOG.info("pod " + pod.name() + " starts, version " + Wormhole.version() + ", file " + file);
             var code = entry.run(file, start);
             LOG.info("pod " + pod.name() + " ends with " + code);
@@ -61,7 +63,10 @@ final class DaemonCommand extends Action {
             // also an Error: a process that ends must say why
             LOG.log(Level.SEVERE, "pod " + pod.name() + " failed: " + e, e);
             var message = e.getMessage();
-            start.failed(e instanceof IOException && message != null ? message : e.toString());
+            start.failed(
+                    e instanceof IOException && message != null
+                            ? message
+                            : "a bug: " + e.getClass().getSimpleName() + ": " + message);
             return ExitCode.FAILED;
         }
     }

@@ -38,8 +38,8 @@ record Demo(Path directory, boolean madeDirectory, List<Pod> pods) {
         PodConfig config() {
             var config = PodConfig.of(name, Optional.of(mount), store, new HostPort("127.0.0.1", port))
                     .withNetwork(NETWORK);
-            return config.withStorage(new PodConfig.Storage(
-                    LIMIT.bytes(), config.storage().keepFree(), Optional.empty(), List.of()));
+            return config.withStorage(
+                    new PodConfig.Storage(LIMIT.bytes(), config.storage().keepFree(), Optional.empty(), List.of()));
         }
     }
 
@@ -96,8 +96,7 @@ record Demo(Path directory, boolean madeDirectory, List<Pod> pods) {
         } catch (NoSuchFileException e) {
             return Optional.empty();
         } catch (IOException | JsonParseException e) {
-            throw new CliException(
-                    ExitCode.FAILED, "cannot read " + form(directory) + ": " + e.getMessage(), "", e);
+            throw new CliException(ExitCode.FAILED, "cannot read " + form(directory) + ": " + e.getMessage(), "", e);
         }
     }
 

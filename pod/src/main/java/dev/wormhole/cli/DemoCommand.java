@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
 import picocli.CommandLine.Command;
@@ -60,15 +61,19 @@ final class DemoCommand extends Action {
     }
 
     private Demo make(Path at) {
-        if (host.mounts().get().containing(at).filter(MountTable.Mount::isWormhole).isPresent()) {
-            throw new CliException(ExitCode.REFUSED, at + " is in a Wormhole folder", "name another: wormhole demo DIR");
+        if (host.mounts()
+                .get()
+                .containing(at)
+                .filter(MountTable.Mount::isWormhole)
+                .isPresent()) {
+            throw new CliException(
+                    ExitCode.REFUSED, at + " is in a Wormhole folder", "name another: wormhole demo DIR");
         }
         if (Files.exists(Demo.home(at))) {
             throw new CliException(
                     ExitCode.REFUSED, Demo.home(at) + " exists and is no demo", "name another: wormhole demo DIR");
         }
-        var demo = Demo.plan(
-                at, !Files.exists(at), count, port -> MembershipCommands.isFree("127.0.0.1", port));
+        var demo = Demo.plan(at, !Files.exists(at), count, port -> MembershipCommands.isFree("127.0.0.1", port));
         for (var pod : demo.pods()) MembershipCommands.checkMount(host, pod.mount(), pod.store());
         demo.save();
         return demo;
@@ -78,16 +83,21 @@ final class DemoCommand extends Action {
         var copies = Math.min(2, demo.pods().size());
         var first = demo.pods().getFirst();
         try (var console = new Console(host)) {
-            if (!Files.exists(demo.networkToml())) Registry.write(demo.networkToml(), network(demo, copies).toToml());
+            if (!Files.exists(demo.networkToml()))
+                Registry.write(demo.networkToml(), network(demo, copies).toToml());
             var begun = System.nanoTime();
             var unfinished = demo.pods().stream()
                     .filter(pod -> !Files.exists(StoreFiles.log(pod.store())) || intends(pod))
                     .toList();
             // those that have a part in the network start at once: it may need all of them
-            for (var pod : demo.pods()) {
-                if (!unfinished.contains(pod)) new PodProcess(host, pod.toml(), pod.config()).start();
-            }
-            for (var pod : demo.pods()) {
+            var processes = new LinkedHashMap<Demo.Pod, PodProcess>();
+            for (var pod : demo.pods()) processes.put(pod, new PodProcess(host, pod.toml(), pod.config()));
+            processes.forEach((pod, process) -> {
+                if (!unfinished.contains(pod)) process.start();
+            });
+            for (var entry : processes.entrySet()) {
+                var pod = entry.getKey();
+                var process = entry.getValue();
                 console.progress("starting " + pod.name(), 0, 0);
                 if (unfinished.contains(pod)) {
                     Registry.write(pod.toml(), pod.config().toToml());
@@ -97,12 +107,12 @@ final class DemoCommand extends Action {
                             ? new StartIntent.Create(Demo.NETWORK, Files.readString(demo.networkToml()))
                             : new StartIntent.Join(new HostPort("127.0.0.1", first.port()).toString());
                     intent.write(pod.store());
-                    new PodProcess(host, pod.toml(), pod.config()).start();
+                    process.start();
                 }
                 // one that joins needs the others, so each is waited for before the next one begins
-                if (!unfinished.isEmpty()) new PodProcess(host, pod.toml(), pod.config()).awaitReady(console);
+                if (!unfinished.isEmpty()) process.awaitReady(console);
             }
-            for (var pod : demo.pods()) new PodProcess(host, pod.toml(), pod.config()).awaitReady(console);
+            for (var process : processes.values()) process.awaitReady(console);
             var status = awaitUsable(demo, console);
             console.close();
             welcome(demo, copies, status, Duration.ofNanos(System.nanoTime() - begun));
@@ -185,7 +195,8 @@ final class DemoCommand extends Action {
         say("");
         say("Try:");
         var last = demo.pods().getLast();
-        say("  echo hello > " + directory.resolve("pod-1/hello") + "; cat " + last.mount().resolve("hello"));
+        say("  echo hello > " + directory.resolve("pod-1/hello") + "; cat "
+                + last.mount().resolve("hello"));
         say("  " + program + " explain " + directory.resolve("pod-1/hello"));
         if (demo.pods().size() > 1) {
             var victim = status.pods().stream()

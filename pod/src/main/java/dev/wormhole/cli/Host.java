@@ -54,7 +54,8 @@ record Host(
     /** Where the files of this machine's pods are: NETWORK/POD.pod.toml and NETWORK/network.toml. */
     Path configHome() {
         var declared = environment.get("WORMHOLE_CONFIG");
-        if (declared != null && !declared.isEmpty()) return directory.resolve(declared).normalize();
+        if (declared != null && !declared.isEmpty())
+            return directory.resolve(declared).normalize();
         if (root) return Path.of("/etc/wormhole");
         var config = environment.get("XDG_CONFIG_HOME");
         if (config != null && config.startsWith("/")) return Path.of(config, "wormhole");

@@ -17,12 +17,10 @@ final class LifeCommands {
 
     @Command(
             name = "up",
-            description = "Start pods of this machine and return when their folders work. Without arguments: all of them.")
+            description =
+                    "Start pods of this machine and return when their folders work. Without arguments: all of them.")
     static final class Up extends Action {
-        @Parameters(
-                paramLabel = "POD",
-                arity = "0..*",
-                description = "POD, NETWORK/POD, or the path of a pod.toml.")
+        @Parameters(paramLabel = "POD", arity = "0..*", description = "POD, NETWORK/POD, or the path of a pod.toml.")
         List<String> pods = List.of();
 
         Up(Host host) {
@@ -34,7 +32,10 @@ final class LifeCommands {
             var registry = new Registry(host);
             var files = new ArrayList<Path>();
             for (var pod : pods) {
-                files.add(pod.endsWith(".toml") ? host.absolute(Path.of(pod)) : registry.find(pod).file());
+                files.add(
+                        pod.endsWith(".toml")
+                                ? host.absolute(Path.of(pod))
+                                : registry.find(pod).file());
             }
             if (pods.isEmpty()) {
                 registry.entries().forEach(entry -> files.add(entry.file()));
@@ -106,7 +107,9 @@ final class LifeCommands {
                 stores.put(target.store(), target.name());
             } else {
                 for (var pod : pods) {
-                    var file = pod.endsWith(".toml") ? host.absolute(Path.of(pod)) : registry.find(pod).file();
+                    var file = pod.endsWith(".toml")
+                            ? host.absolute(Path.of(pod))
+                            : registry.find(pod).file();
                     stores.put(registry.read(file).pod().store(), pod);
                 }
             }

@@ -77,13 +77,14 @@ final class MembershipCommands {
         /** Checks what can be checked before anything is written. */
         PodConfig declare(Host host, String folder, PodConfig.Role role) {
             var podName = name == null ? Names.from(host.around().hostName()) : checked("--name", name, Names::check);
-            var podStore = store == null
-                    ? host.around().stores().resolve(folder).resolve(podName)
-                    : host.absolute(store);
+            var podStore =
+                    store == null ? host.around().stores().resolve(folder).resolve(podName) : host.absolute(store);
             var podMount = Optional.ofNullable(mount).map(host::absolute);
             if (podMount.isEmpty() && role != PodConfig.Role.WITNESS) {
                 throw new CliException(
-                        ExitCode.USAGE, "where should the folder appear?", "say --mount DIR, such as --mount /mnt/" + folder);
+                        ExitCode.USAGE,
+                        "where should the folder appear?",
+                        "say --mount DIR, such as --mount /mnt/" + folder);
             }
             podMount.ifPresent(point -> checkMount(host, point, podStore));
             if (Files.exists(podStore) && !isEmpty(podStore)) {
@@ -116,7 +117,8 @@ final class MembershipCommands {
                                     ? 0
                                     : limit == null
                                             ? Long.MAX_VALUE
-                                            : checked("--limit", limit, Size::parse).bytes(),
+                                            : checked("--limit", limit, Size::parse)
+                                                    .bytes(),
                             config.storage().keepFree(),
                             Optional.empty(),
                             List.of()));
@@ -138,7 +140,9 @@ final class MembershipCommands {
         }
         if (!Files.exists(Path.of("/dev/fuse"))) {
             throw new CliException(
-                    ExitCode.FAILED, "this machine has no FUSE: /dev/fuse is missing", "modprobe fuse, or in a container: --device /dev/fuse");
+                    ExitCode.FAILED,
+                    "this machine has no FUSE: /dev/fuse is missing",
+                    "modprobe fuse, or in a container: --device /dev/fuse");
         }
         if (!host.root() && !onPath(host, "fusermount3")) {
             throw new CliException(
@@ -149,7 +153,9 @@ final class MembershipCommands {
             // of a pod that died, perhaps: its daemon recovers it, and no stat may touch it here
             if (there.get().isWormhole()) return;
             throw new CliException(
-                    ExitCode.REFUSED, point + " is a mount of something else (" + there.get().type() + ")", "choose another folder");
+                    ExitCode.REFUSED,
+                    point + " is a mount of something else (" + there.get().type() + ")",
+                    "choose another folder");
         }
         if (Files.exists(point) && !Files.isDirectory(point)) {
             throw new CliException(ExitCode.REFUSED, point + " is no folder", "choose another for --mount");
@@ -181,7 +187,8 @@ final class MembershipCommands {
     private static HostPort freeListen(Host host) {
         for (var port = HostPort.PORT; port < HostPort.PORT + 1000; port += 10) {
             if (isFree("0.0.0.0", port)) {
-                if (port != HostPort.PORT) host.err().println("port " + HostPort.PORT + " is taken; listening on " + port);
+                if (port != HostPort.PORT)
+                    host.err().println("port " + HostPort.PORT + " is taken; listening on " + port);
                 return new HostPort("0.0.0.0", port);
             }
         }
@@ -210,19 +217,23 @@ final class MembershipCommands {
     static void bringUp(Host host, Path podToml, PodConfig config, StartIntent intent) throws InterruptedException {
         var store = config.pod().store();
         var storeExisted = Files.exists(store);
+        var mountExisted = config.pod().mount().filter(Files::exists).isPresent();
         var process = new PodProcess(host, podToml, config);
         try (var console = new Console(host)) {
             Registry.write(podToml, config.toToml());
             StoreFiles.make(store);
             intent.write(store);
-            if (config.pod().mount().isPresent()) makeMountPoint(host, config.pod().mount().get());
+            if (config.pod().mount().isPresent())
+                makeMountPoint(host, config.pod().mount().get());
             process.start();
             process.awaitReady(console);
         } catch (IOException | CliException e) {
             process.giveUp();
             config.pod().mount().ifPresent(point -> {
                 try {
-                    PodProcess.unmount(host, point);
+                    if (PodProcess.unmount(host, point) && !mountExisted) Files.deleteIfExists(point);
+                } catch (IOException stays) {
+                    host.err().println(point + " stays: " + Registry.reason(stays));
                 } catch (InterruptedException interrupted) {
                     Thread.currentThread().interrupt();
                 }
@@ -275,7 +286,9 @@ final class MembershipCommands {
             checked("network", network, Names::check);
             if (copies < 1 || copies > NetworkConfig.COPIES_MAX) {
                 throw new CliException(
-                        ExitCode.USAGE, "--copies must be from 1 to " + NetworkConfig.COPIES_MAX + ", not " + copies, "");
+                        ExitCode.USAGE,
+                        "--copies must be from 1 to " + NetworkConfig.COPIES_MAX + ", not " + copies,
+                        "");
             }
             var registry = new Registry(host);
             var config = options.declare(host, network, PodConfig.Role.STORAGE).withNetwork(network);
@@ -289,14 +302,18 @@ final class MembershipCommands {
             }
             var defaults = NetworkConfig.DEFAULT;
             var redundancy = defaults.redundancy();
-            var reachable = config.reachableAt(host.around(), config.pod().listen().port());
+            var reachable =
+                    config.reachableAt(host.around(), config.pod().listen().port());
             var declared = new NetworkConfig(
                     new NetworkConfig.Network(
                             network,
                             Optional.empty(),
                             NetworkConfig.Join.OPEN,
                             List.of(),
-                            reachable.stream().map(HostPort::parse).filter(address -> address.port() > 0).toList(),
+                            reachable.stream()
+                                    .map(HostPort::parse)
+                                    .filter(address -> address.port() > 0)
+                                    .toList(),
                             Optional.empty()),
                     new NetworkConfig.Redundancy(
                             copies,
@@ -354,7 +371,8 @@ final class MembershipCommands {
         @Override
         int run() throws IOException, ControlException, InterruptedException {
             if (role == PodConfig.Role.CLIENT) {
-                throw new CliException(ExitCode.USAGE, "--role client is not available yet (planned)", "storage or witness");
+                throw new CliException(
+                        ExitCode.USAGE, "--role client is not available yet (planned)", "storage or witness");
             }
             var parsed = checked("address", address, HostPort::parse);
             // the network's name is only known inside
@@ -364,14 +382,16 @@ final class MembershipCommands {
             var provisional = registry.podFile(folder, config.pod().name());
             if (Files.exists(provisional)) {
                 throw new CliException(
-                        ExitCode.REFUSED, "this machine already has a pod there: " + provisional, "wormhole up starts it");
+                        ExitCode.REFUSED,
+                        "this machine already has a pod there: " + provisional,
+                        "wormhole up starts it");
             }
             bringUp(host, provisional, config, new StartIntent.Join(parsed.toString()));
             var status = status(config.pod().store());
             var podToml = registry.podFile(status.network(), config.pod().name());
             if (Files.exists(podToml)) {
-                say("this machine has another pod " + status.network() + "/" + config.pod().name()
-                        + "; the file of this one stays " + provisional);
+                say("this machine has another pod " + status.network() + "/"
+                        + config.pod().name() + "; the file of this one stays " + provisional);
             } else {
                 Registry.write(podToml, config.withNetwork(status.network()).toToml());
                 registry.remove(provisional);
@@ -434,11 +454,14 @@ final class MembershipCommands {
             var target = Target.find(host, options, null);
             var store = target.store();
             if (Files.exists(store) && !PodProcess.looksLikeStore(store)) {
-                throw new CliException(ExitCode.REFUSED, store + " does not look like the store of a pod; nothing was deleted", "");
+                throw new CliException(
+                        ExitCode.REFUSED, store + " does not look like the store of a pod; nothing was deleted", "");
             }
             if (!yes && !host.agrees("Delete pod " + target.name() + " and all data in " + store + "?")) {
                 throw new CliException(
-                        ExitCode.REFUSED, "nothing was deleted", "say --yes to delete " + store + " without being asked");
+                        ExitCode.REFUSED,
+                        "nothing was deleted",
+                        "say --yes to delete " + store + " without being asked");
             }
             var mount = mountOf(host, store);
             try (var console = new Console(host)) {

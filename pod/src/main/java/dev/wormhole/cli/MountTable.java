@@ -48,8 +48,7 @@ record MountTable(List<Mount> mounts) {
             var fields = line.split(" ", -1);
             var separator = List.of(fields).indexOf("-");
             if (separator < 6 || fields.length < separator + 3) continue;
-            mounts.add(new Mount(
-                    Path.of(unescape(fields[4])), fields[separator + 1], unescape(fields[separator + 2])));
+            mounts.add(new Mount(Path.of(unescape(fields[4])), fields[separator + 1], unescape(fields[separator + 2])));
         }
         return new MountTable(mounts);
     }
@@ -59,7 +58,9 @@ record MountTable(List<Mount> mounts) {
         var bytes = new ByteArrayOutputStream();
         for (var i = 0; i < field.length(); i++) {
             var c = field.charAt(i);
-            if (c == '\\' && i + 3 < field.length() && field.substring(i + 1, i + 4).matches("[0-3][0-7]{2}")) {
+            if (c == '\\'
+                    && i + 3 < field.length()
+                    && field.substring(i + 1, i + 4).matches("[0-3][0-7]{2}")) {
                 bytes.write(Integer.parseInt(field.substring(i + 1, i + 4), 8));
                 i += 3;
             } else {

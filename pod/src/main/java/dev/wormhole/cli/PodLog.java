@@ -26,8 +26,9 @@ import org.jspecify.annotations.Nullable;
 /** The daemon's log: one line an event, in a file that is set aside at 10 MB; one older file is kept. */
 final class PodLog extends Handler {
     private static final long BYTES_MAX = 10_000_000;
-    private static final DateTimeFormatter TIME =
-            DateTimeFormatter.ofPattern("yyyy-MM-dd'T'HH:mm:ss.SSSXXX", Locale.ROOT).withZone(ZoneId.systemDefault());
+    private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern(
+                    "yyyy-MM-dd'T'HH:mm:ss.SSSXXX", Locale.ROOT)
+            .withZone(ZoneId.systemDefault());
 
     private final Path file;
     private FileChannel channel;

@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /** The daemon of one pod: starting it, waiting for it, stopping it, removing what it leaves. */
@@ -32,6 +33,9 @@ final class PodProcess {
     private static final long POLL_MILLIS = 30;
 
     private static final int TAIL_LINES = 12;
+    /** Stack traces are for the log itself. */
+    private static final Pattern TRACE = Pattern.compile(
+            "\\s+at .*|\\s+\\.\\.\\. \\d+ (more|common frames omitted)|(Caused by: |Exception in thread .*)?[\\w.$]+(Exception|Error)(: .*)?");
 
     private final Host host;
     private final PodConfig.Pod pod;
@@ -65,7 +69,8 @@ final class PodProcess {
             command.add(launcher);
         } else {
             command.addAll(List.of(
-                    Path.of(System.getProperty("java.home", "/usr"), "bin", "java").toString(),
+                    Path.of(System.getProperty("java.home", "/usr"), "bin", "java")
+                            .toString(),
                     "--enable-native-access=ALL-UNNAMED",
                     "--sun-misc-unsafe-memory-access=allow",
                     "-Xmx160m",
@@ -171,11 +176,8 @@ final class PodProcess {
             }
             var text = new String(bytes.array(), 0, bytes.position(), StandardCharsets.UTF_8).strip();
             if (text.isEmpty()) return List.of();
-            // Stack traces stay in the log: they are not for the person who reads this.
-            var lines = text.lines()
-                    .filter(line -> !line.startsWith("\t") && !line.startsWith("Caused by: "))
-                    .filter(line -> !line.strip().startsWith("at ") && !line.strip().startsWith("... "))
-                    .toList();
+            var lines =
+                    text.lines().filter(line -> !TRACE.matcher(line).matches()).toList();
             return lines.subList(Math.max(0, lines.size() - TAIL_LINES), lines.size());
         } catch (IOException e) {
             return List.of();
@@ -262,7 +264,11 @@ final class PodProcess {
                 }
             }
         }
-        return host.mounts().get().at(point).filter(MountTable.Mount::isWormhole).isEmpty();
+        return host.mounts()
+                .get()
+                .at(point)
+                .filter(MountTable.Mount::isWormhole)
+                .isEmpty();
     }
 
     /** It holds what {@link StoreFiles} puts there: not just any folder. */

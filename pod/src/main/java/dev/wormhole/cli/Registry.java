@@ -75,7 +75,8 @@ final class Registry {
         throw new CliException(
                 ExitCode.USAGE,
                 "several pods are called " + name,
-                "name one of: " + String.join(", ", found.stream().map(Entry::name).toList()));
+                "name one of: "
+                        + String.join(", ", found.stream().map(Entry::name).toList()));
     }
 
     /** For hints. */
@@ -100,7 +101,9 @@ final class Registry {
 
     /** A path as short as a person can still use it. */
     private String shown(Path file) {
-        return file.startsWith(host.directory()) ? host.directory().relativize(file).toString() : file.toString();
+        return file.startsWith(host.directory())
+                ? host.directory().relativize(file).toString()
+                : file.toString();
     }
 
     /** Replaces a file whole. */

@@ -21,7 +21,9 @@ import picocli.CommandLine.Parameters;
 final class StateCommands {
     private StateCommands() {}
 
-    @Command(name = "status", description = "Show the network: its pods, space, copies, and what is being done and why.")
+    @Command(
+            name = "status",
+            description = "Show the network: its pods, space, copies, and what is being done and why.")
     static final class Status extends Action {
         @Mixin
         Target.Options options = new Target.Options();
@@ -151,7 +153,8 @@ final class StateCommands {
         int run() throws IOException, ControlException {
             var target = Target.find(host, options, path);
             // with a pod named, PATH may also be one in its tree
-            var inTree = target.pathInTree().orElseGet(() -> Path.of("/").resolve(path).normalize().toString());
+            var inTree = target.pathInTree()
+                    .orElseGet(() -> Path.of("/").resolve(path).normalize().toString());
             var answer = target.client().call(Commands.EXPLAIN, new Commands.PathArgument(inTree), (_, _, _) -> {});
             if (json) say(Json.pretty(answer));
             else lines(Json.to(Explanation.class, answer)).forEach(this::say);
@@ -202,7 +205,8 @@ final class StateCommands {
 
     @Command(
             name = "sync",
-            description = "Wait until all that was written is on as many pods as it should be: then it is safe to leave.")
+            description =
+                    "Wait until all that was written is on as many pods as it should be: then it is safe to leave.")
     static final class Sync extends Action {
         @Mixin
         Target.Options options = new Target.Options();

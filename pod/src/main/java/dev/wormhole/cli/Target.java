@@ -21,8 +21,9 @@ record Target(String name, Path store, Optional<String> pathInTree) {
         @Option(
                 names = "--pod",
                 paramLabel = "POD",
-                description = "The pod to ask: POD or NETWORK/POD. Default: the one whose mount you are in, else the only"
-                        + " one of this machine.")
+                description =
+                        "The pod to ask: POD or NETWORK/POD. Default: the one whose mount you are in, else the only"
+                                + " one of this machine.")
         @Nullable String pod;
 
         @Option(names = "--store", paramLabel = "DIR", description = "The pod to ask, by its store.")

@@ -93,42 +93,41 @@ public final class Wormhole implements Runnable {
 
     private int explain(Exception e, PrintWriter err) {
         if (debug) e.printStackTrace(err);
-        var code =
-                switch (e) {
-                    case CliException cli -> {
-                        // a report of a file's errors names its places itself
-                        tell(err, cli.exitCode() == ExitCode.CONFIG ? "" : "wormhole: ", text(e), cli.hint());
-                        yield cli.exitCode();
-                    }
-                    case ControlException control -> {
-                        tell(err, "wormhole: ", control.message(), control.hint());
-                        yield switch (control.code()) {
-                            case ControlException.REFUSED -> ExitCode.REFUSED;
-                            case ControlException.NOT_READY, ControlException.BUSY -> ExitCode.UNREACHABLE;
-                            default -> ExitCode.FAILED;
-                        };
-                    }
-                    case ControlClient.UnreachableException _ -> {
-                        tell(err, "wormhole: ", text(e), "is it running? start this machine's pods with: wormhole up");
-                        yield ExitCode.UNREACHABLE;
-                    }
-                    case IOException io -> {
-                        tell(err, "wormhole: ", Registry.reason(io), "");
-                        yield ExitCode.FAILED;
-                    }
-                    case InterruptedException _ -> {
-                        tell(err, "wormhole: ", "interrupted", "");
-                        yield ExitCode.FAILED;
-                    }
-                    default -> {
-                        tell(
-                                err,
-                                "wormhole: ",
-                                "a bug: " + e.getClass().getSimpleName() + ": " + text(e),
-                                debug ? "" : "the same command with --debug prints where");
-                        yield ExitCode.FAILED;
-                    }
+        var code = switch (e) {
+            case CliException cli -> {
+                // a report of a file's errors names its places itself
+                tell(err, cli.exitCode() == ExitCode.CONFIG ? "" : "wormhole: ", text(e), cli.hint());
+                yield cli.exitCode();
+            }
+            case ControlException control -> {
+                tell(err, "wormhole: ", control.message(), control.hint());
+                yield switch (control.code()) {
+                    case ControlException.REFUSED -> ExitCode.REFUSED;
+                    case ControlException.NOT_READY, ControlException.BUSY -> ExitCode.UNREACHABLE;
+                    default -> ExitCode.FAILED;
                 };
+            }
+            case ControlClient.UnreachableException _ -> {
+                tell(err, "wormhole: ", text(e), "is it running? start this machine's pods with: wormhole up");
+                yield ExitCode.UNREACHABLE;
+            }
+            case IOException io -> {
+                tell(err, "wormhole: ", Registry.reason(io), "");
+                yield ExitCode.FAILED;
+            }
+            case InterruptedException _ -> {
+                tell(err, "wormhole: ", "interrupted", "");
+                yield ExitCode.FAILED;
+            }
+            default -> {
+                tell(
+                        err,
+                        "wormhole: ",
+                        "a bug: " + e.getClass().getSimpleName() + ": " + text(e),
+                        debug ? "" : "the same command with --debug prints where");
+                yield ExitCode.FAILED;
+            }
+        };
         err.flush();
         return code;
     }

@@ -18,7 +18,8 @@ public record HostPort(String host, int port, boolean everyAddress) {
     public static final int PORT = 7420;
 
     public HostPort {
-        if (host.isEmpty() || port < 0 || port > 65535) throw new IllegalArgumentException("address: " + host + ":" + port);
+        if (host.isEmpty() || port < 0 || port > 65535)
+            throw new IllegalArgumentException("address: " + host + ":" + port);
     }
 
     public HostPort(String host, int port) {

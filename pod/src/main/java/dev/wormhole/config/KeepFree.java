@@ -23,7 +23,8 @@ public record KeepFree(double percent, long bytesMax) {
     /** @throws IllegalArgumentException whose message says what is wrong, for a user */
     public static KeepFree parse(String text) {
         var both = text.split(",\\s*at most\\s+", 2);
-        if (both.length == 2) return new KeepFree(parse(both[0]).percent, Size.parse(both[1]).bytes());
+        if (both.length == 2)
+            return new KeepFree(parse(both[0]).percent, Size.parse(both[1]).bytes());
         var match = PERCENT.matcher(text.strip());
         if (!match.matches()) return new KeepFree(100, Size.parse(text).bytes());
         var percent = Double.parseDouble(match.group(1));

@@ -22,9 +22,8 @@ public final class Names {
 
     /** The nearest possible name, {@code pod} where nothing is left. */
     public static String from(String anything) {
-        var name = anything.toLowerCase(Locale.ROOT)
-                .replaceAll("[^a-z0-9]+", "-")
-                .replaceAll("^-+", "");
+        var name =
+                anything.toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]+", "-").replaceAll("^-+", "");
         name = name.substring(0, Math.min(63, name.length())).replaceAll("-+$", "");
         return name.isEmpty() ? "pod" : name;
     }

@@ -32,8 +32,7 @@ public record NetworkConfig(
     /** What an empty file means. */
     public static final NetworkConfig DEFAULT = new NetworkConfig(
             new Network(DEFAULT_NAME, Optional.empty(), Join.OPEN, List.of(), List.of(), Optional.empty()),
-            new Redundancy(
-                    2, 1, Spread.POD, Duration.ZERO, Duration.ofMinutes(10), Duration.ofDays(30)),
+            new Redundancy(2, 1, Spread.POD, Duration.ZERO, Duration.ofMinutes(10), Duration.ofDays(30)),
             new Durability(Fsync.REPLICATED, Consistency.CLOSE_TO_OPEN),
             new Conflicts(Strategy.OVERWRITE),
             Map.of(),
@@ -297,9 +296,9 @@ public record NetworkConfig(
     }
 
     private static Optional<Rules.Rule> rule(TomlSection section) {
-        if (!section.has("path")) section.noteMissing("path", "a [[rule]] needs its path, such as path = \"/archive/**\"");
-        var path = section.optional(
-                "path", PathPattern::parse, "a path in the tree such as \"/archive/**\"");
+        if (!section.has("path"))
+            section.noteMissing("path", "a [[rule]] needs its path, such as path = \"/archive/**\"");
+        var path = section.optional("path", PathPattern::parse, "a path in the tree such as \"/archive/**\"");
         var copies = section.integer("copies", 1, COPIES_MAX, 1);
         var readOnly = section.flag("read_only", false);
         var place = new ArrayList<Rules.Place>();
@@ -422,7 +421,8 @@ public record NetworkConfig(
             } else if (!old.equals(rule)) {
                 lines.add(new Difference(
                         "rule " + path + ": " + describe(old) + " -> " + describe(rule),
-                        rule.copies().orElse(after.redundancy.copies) < old.copies().orElse(before.redundancy.copies),
+                        rule.copies().orElse(after.redundancy.copies)
+                                < old.copies().orElse(before.redundancy.copies),
                         false));
             }
         });
@@ -467,16 +467,16 @@ public record NetworkConfig(
         toml.table("redundancy");
         toml.value("copies", redundancy.copies, "of every file, each on another pod");
         toml.value("min_copies", redundancy.minCopies, "below it writes are refused");
-        toml.value("rebuild_after", Durations.format(redundancy.rebuildAfter), "a pod is away so long: make its copies again");
+        toml.value(
+                "rebuild_after",
+                Durations.format(redundancy.rebuildAfter),
+                "a pod is away so long: make its copies again");
         toml.value(
                 "rebuild_after_intermittent",
                 Durations.format(redundancy.rebuildAfterIntermittent),
                 "the same for pods that sleep at times");
         toml.table("durability");
-        toml.value(
-                "fsync",
-                Words.of(durability.fsync),
-                "replicated: waits for two pods' disks; local: for this pod's");
+        toml.value("fsync", Words.of(durability.fsync), "replicated: waits for two pods' disks; local: for this pod's");
         for (var rule : rules.rules()) {
             toml.arrayTable("rule");
             toml.value("path", rule.path(), "");

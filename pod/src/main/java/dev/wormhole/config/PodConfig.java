@@ -149,16 +149,7 @@ public record PodConfig(
     /** A pod as an empty file declares it, with these few things given. */
     public static PodConfig of(String name, Optional<Path> mount, Path store, HostPort listen) {
         return new PodConfig(
-                new Pod(
-                        name,
-                        Optional.empty(),
-                        Role.STORAGE,
-                        Presence.ALWAYS,
-                        "",
-                        mount,
-                        listen,
-                        List.of(),
-                        store),
+                new Pod(name, Optional.empty(), Role.STORAGE, Presence.ALWAYS, "", mount, listen, List.of(), store),
                 new Storage(Long.MAX_VALUE, KeepFree.DEFAULT, Optional.empty(), List.of()),
                 new Cache(new Size(0), Reads.STREAM, Optional.empty(), Writes.LOCAL),
                 List.of(),
@@ -172,21 +163,24 @@ public record PodConfig(
         var network = section.optional("network", Names::check, Names.FORM);
         var role = section.choice("role", Role.class, Role.STORAGE);
         if (role == Role.CLIENT) section.notYet("role", "client", "\"storage\" or \"witness\"");
-        var presence = section.choice(
-                "presence", Presence.class, around.battery() ? Presence.INTERMITTENT : Presence.ALWAYS);
+        var presence =
+                section.choice("presence", Presence.class, around.battery() ? Presence.INTERMITTENT : Presence.ALWAYS);
         var zone = section.value("zone", text -> text.isEmpty() ? "" : Names.check(text), Names.FORM, "");
         var mount = section.optional("mount", PodConfig::absolute, "an absolute path");
-        var listen = section.value(
-                "listen", PodConfig::listening, "ADDRESS:PORT", new HostPort("0.0.0.0", HostPort.PORT));
+        var listen =
+                section.value("listen", PodConfig::listening, "ADDRESS:PORT", new HostPort("0.0.0.0", HostPort.PORT));
         var advertise = section.list("advertise", PodConfig::advertised, "HOST:PORT");
         var store = section.value(
                 "store",
                 PodConfig::absolute,
                 "an absolute path",
-                around.stores().resolve(network.orElse(NetworkConfig.DEFAULT_NAME)).resolve(name));
+                around.stores()
+                        .resolve(network.orElse(NetworkConfig.DEFAULT_NAME))
+                        .resolve(name));
         if (mount.isPresent() && (mount.get().startsWith(store) || store.startsWith(mount.get()))) {
             section.noteMissing(
-                    "mount", "key pod.mount = \"" + mount.get() + "\" and pod.store = \"" + store + "\" lie in each other");
+                    "mount",
+                    "key pod.mount = \"" + mount.get() + "\" and pod.store = \"" + store + "\" lie in each other");
         }
         return new Pod(name, network, role, presence, zone, mount, listen, advertise, store);
     }
@@ -238,8 +232,7 @@ public record PodConfig(
         var cache = new Cache(
                 section.value("limit", Size::parse, "a size such as \"100GB\"", new Size(0)),
                 section.choice("reads", Reads.class, Reads.STREAM),
-                section.optional(
-                        "copy_when", CopyWhen::parse, "a rule such as \"size < 64MB or reads_per_day > 3\""),
+                section.optional("copy_when", CopyWhen::parse, "a rule such as \"size < 64MB or reads_per_day > 3\""),
                 section.choice("writes", Writes.class, Writes.LOCAL));
         section.notYet("limit", cache.limit.bytes() > 0);
         section.notYet("reads", cache.reads != Reads.STREAM);
@@ -346,13 +339,15 @@ public record PodConfig(
         pod.mount.ifPresent(mount -> toml.value("mount", mount, "where the tree appears"));
         toml.value("listen", pod.listen, "for other pods");
         if (pod.advertise.isEmpty()) {
-            toml.line("# advertise = [\"nas-1.local:7420\"]", "where other pods find it; else this machine's addresses");
+            toml.line(
+                    "# advertise = [\"nas-1.local:7420\"]", "where other pods find it; else this machine's addresses");
         } else {
             toml.list("advertise", pod.advertise, "where other pods find it");
         }
         toml.value("store", pod.store, "metadata and data");
         toml.table("storage");
-        if (storage.limitBytes == Long.MAX_VALUE) toml.example("limit", "4TB", "at most so much data; else all but keep_free");
+        if (storage.limitBytes == Long.MAX_VALUE)
+            toml.example("limit", "4TB", "at most so much data; else all but keep_free");
         else toml.value("limit", new Size(storage.limitBytes), "at most so much data");
         toml.value("keep_free", storage.keepFree, "of the disk");
         toml.table("disconnected");

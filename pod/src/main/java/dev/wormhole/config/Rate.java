@@ -77,8 +77,8 @@ public record Rate(long bytesPerSecond) {
         public String toString() {
             return usual
                     + windows.stream()
-                            .map(window -> String.format(
-                                    Locale.ROOT, ", %s-%s %s", window.from, window.until, window.rate))
+                            .map(window ->
+                                    String.format(Locale.ROOT, ", %s-%s %s", window.from, window.until, window.rate))
                             .collect(Collectors.joining());
         }
     }

@@ -9,7 +9,7 @@ import java.util.regex.Pattern;
 
 /** An amount of storage as people write it: {@code 4TB}, {@code 1.5GB}, {@code 512MiB}. 0 to 2^63-1 bytes. */
 public record Size(long bytes) implements Comparable<Size> {
-    private static final Pattern FORM = Pattern.compile("(\\d{1,18}(?:\\.\\d{1,9})?)\\s*([A-Za-z]*)");
+    private static final Pattern FORM = Pattern.compile("(\\d{1,19}(?:\\.\\d{1,9})?)\\s*([A-Za-z]*)");
     /** Largest first; decimal and binary units are both exact. */
     private static final Map<String, Long> UNITS = new LinkedHashMap<>();
 

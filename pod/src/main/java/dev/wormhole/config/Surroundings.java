@@ -31,7 +31,9 @@ public record Surroundings(String hostName, boolean battery, Path stores, List<S
 
     private static String hostNameHere() {
         try {
-            return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip().replaceAll("\\..*", "");
+            return Files.readString(Path.of("/proc/sys/kernel/hostname"))
+                    .strip()
+                    .replaceAll("\\..*", "");
         } catch (IOException e) {
             try {
                 return InetAddress.getLocalHost().getHostName().replaceAll("\\..*", "");

@@ -217,7 +217,8 @@ final class TomlSection {
         if (has(key)) {
             note(key, message);
         } else if (table != null && !table.isEmpty()) {
-            document.note(table.inputPositionOf(List.of(table.keySet().iterator().next())), message);
+            document.note(
+                    table.inputPositionOf(List.of(table.keySet().iterator().next())), message);
         } else {
             document.note(null, message);
         }

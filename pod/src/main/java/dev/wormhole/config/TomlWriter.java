@@ -44,7 +44,10 @@ final class TomlWriter {
 
     void line(String line, String comment) {
         text.append(line);
-        if (!comment.isEmpty()) text.append(" ".repeat(Math.max(2, 40 - line.length()))).append("# ").append(comment);
+        if (!comment.isEmpty())
+            text.append(" ".repeat(Math.max(2, 40 - line.length())))
+                    .append("# ")
+                    .append(comment);
         text.append('\n');
     }
 

@@ -75,8 +75,7 @@ public final class ControlClient {
                             Json.text(error, "code"), Json.text(error, "message"), Json.text(error, "hint"));
                 }
                 if (answer.get("progress") instanceof JsonObject progress && progress.has("text")) {
-                    listener.progress(
-                            Json.text(progress, "text"), number(progress, "done"), number(progress, "total"));
+                    listener.progress(Json.text(progress, "text"), number(progress, "done"), number(progress, "total"));
                 }
             }
         } catch (JsonParseException e) {
@@ -93,7 +92,9 @@ public final class ControlClient {
 
     private static long number(JsonObject json, String key) {
         var value = json.get(key);
-        return value != null && value.isJsonPrimitive() && value.getAsJsonPrimitive().isNumber()
+        return value != null
+                        && value.isJsonPrimitive()
+                        && value.getAsJsonPrimitive().isNumber()
                 ? value.getAsLong()
                 : 0;
     }

@@ -7,6 +7,7 @@ public final class ControlException extends Exception {
     public static final String REFUSED = "refused";
     /** Not now: starting, stopping, without a leader. The same command may work later. */
     public static final String NOT_READY = "not-ready";
+
     public static final String NOT_FOUND = "not-found";
     public static final String BAD_REQUEST = "bad-request";
     public static final String UNKNOWN_COMMAND = "unknown-command";

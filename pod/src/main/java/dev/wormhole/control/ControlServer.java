@@ -40,6 +40,7 @@ public final class ControlServer implements AutoCloseable {
     static final Duration REQUEST_DEADLINE = Duration.ofSeconds(10);
     static final Duration WRITE_DEADLINE = Duration.ofSeconds(5);
     static final Duration PULSE = Duration.ofSeconds(2);
+    private static final Duration LAST_ANSWERS = Duration.ofSeconds(2);
     private static final Logger LOG = Logger.getLogger(ControlServer.class.getName());
 
     private final Path socket;
@@ -126,8 +127,12 @@ public final class ControlServer implements AutoCloseable {
         var peer = channel.getOption(ExtendedSocketOptions.SO_PEERCRED).user().getName();
         var own = System.getProperty("user.name", "");
         if (!peer.equals(own) && !peer.equals("root")) {
-            answer(line, new ControlException(
-                    ControlException.REFUSED, "this pod belongs to " + own, "run the command as " + own + " or root"));
+            answer(
+                    line,
+                    new ControlException(
+                            ControlException.REFUSED,
+                            "this pod belongs to " + own,
+                            "run the command as " + own + " or root"));
             return;
         }
         String text;
@@ -150,12 +155,17 @@ public final class ControlServer implements AutoCloseable {
             }
             var arguments = request.get("arguments");
             line.write(
-                    envelope("result", run(handler, arguments == null ? new JsonObject() : arguments.getAsJsonObject(), line)),
+                    envelope(
+                            "result",
+                            run(handler, arguments == null ? new JsonObject() : arguments.getAsJsonObject(), line)),
                     writeDeadline);
         } catch (ControlException e) {
             answer(line, e);
         } catch (JsonParseException | IllegalStateException | ClassCastException e) {
-            answer(line, new ControlException(ControlException.BAD_REQUEST, "the request makes no sense: " + e.getMessage(), ""));
+            answer(
+                    line,
+                    new ControlException(
+                            ControlException.BAD_REQUEST, "the request makes no sense: " + e.getMessage(), ""));
         }
     }
 
@@ -173,7 +183,8 @@ public final class ControlServer implements AutoCloseable {
             throw new ControlException(ControlException.FAILED, String.valueOf(e.getMessage()), "");
         } catch (RuntimeException e) {
             LOG.log(Level.SEVERE, "control command: a bug", e);
-            throw new ControlException(ControlException.FAILED, "a bug in the pod: " + e, "the pod's log has the details");
+            throw new ControlException(
+                    ControlException.FAILED, "a bug in the pod: " + e, "the pod's log has the details");
         } finally {
             reporter.end();
         }
@@ -242,11 +253,21 @@ public final class ControlServer implements AutoCloseable {
         }
     }
 
-    /** Answers no new connection; those under way may end. Removes the socket. Idempotent. */
+    /**
+     * Answers no new connection, removes the socket, and gives those under way at most 2 s to get their answers: also the
+     * one whose command ends the process. Idempotent; not to be called by a handler in its own thread.
+     */
     @Override
     public void close() throws IOException {
         if (!listener.isOpen()) return;
         listener.close();
         Files.deleteIfExists(socket);
+        try {
+            if (!connections.tryAcquire(CONNECTIONS_MAX, LAST_ANSWERS.toMillis(), TimeUnit.MILLISECONDS)) {
+                LOG.fine("control connections cut off");
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 }

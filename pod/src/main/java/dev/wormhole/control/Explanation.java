@@ -50,5 +50,6 @@ public record Explanation(
      * @param verified read back whole since: a copy
      * @param bytes of all of them
      */
-    public record Holder(String pod, NetworkStatus.PodState state, long written, long durable, long verified, long bytes) {}
+    public record Holder(
+            String pod, NetworkStatus.PodState state, long written, long durable, long verified, long bytes) {}
 }

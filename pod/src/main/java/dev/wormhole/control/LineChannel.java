@@ -20,11 +20,8 @@ import org.jspecify.annotations.Nullable;
 final class LineChannel implements AutoCloseable {
     static final int LINE_BYTES_MAX = 1 << 20;
     /** Closes channels whose time is up, and nothing else: it never blocks. */
-    private static final ScheduledExecutorService WATCH =
-            Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform()
-                    .daemon()
-                    .name("control-deadlines")
-                    .factory());
+    private static final ScheduledExecutorService WATCH = Executors.newSingleThreadScheduledExecutor(
+            Thread.ofPlatform().daemon().name("control-deadlines").factory());
 
     private final SocketChannel channel;
     private final ByteBuffer input = ByteBuffer.allocate(8192).flip();

@@ -165,5 +165,10 @@ public record NetworkStatus(
      * @param doneBytes of {@code totalBytes}; 0 and 0 where it is not known
      * @param blocked why it cannot go on, empty while it does
      */
-    public record Job(String kind, String reason, long doneBytes, long totalBytes, @Nullable String blocked) {}
+    public record Job(
+            String kind,
+            String reason,
+            long doneBytes,
+            long totalBytes,
+            @Nullable String blocked) {}
 }

@@ -22,7 +22,8 @@ final class SocketPath {
     /** For a client: where the socket should be now. */
     static Path find(Path store) throws IOException {
         var pointer = store.resolve(POINTER);
-        if (Files.isRegularFile(pointer)) return Path.of(Files.readString(pointer).strip());
+        if (Files.isRegularFile(pointer))
+            return Path.of(Files.readString(pointer).strip());
         return store.resolve("control.sock");
     }
 
@@ -56,7 +57,8 @@ final class SocketPath {
             Files.createDirectory(folder, PosixFilePermissions.asFileAttribute(mine));
         }
         if (!Files.getOwner(folder, LinkOption.NOFOLLOW_LINKS).getName().equals(user)
-                || !Files.getPosixFilePermissions(folder, LinkOption.NOFOLLOW_LINKS).equals(mine)) {
+                || !Files.getPosixFilePermissions(folder, LinkOption.NOFOLLOW_LINKS)
+                        .equals(mine)) {
             throw new IOException(folder + " must belong to " + user + " alone (mode 700): remove it and start again");
         }
         return folder;

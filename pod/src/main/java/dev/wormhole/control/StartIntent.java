@@ -3,6 +3,7 @@ package dev.wormhole.control;
 
 import com.google.gson.JsonParseException;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -10,7 +11,6 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.nio.ByteBuffer;
 import java.util.Optional;
 
 /**
@@ -28,11 +28,10 @@ public sealed interface StartIntent {
 
     /** Writes it to a store, synced, in place of any other. */
     default void write(Path store) throws IOException {
-        var form =
-                switch (this) {
-                    case Create(var network, var toml) -> new Form("create", network, toml, "");
-                    case Join(var address) -> new Form("join", "", "", address);
-                };
+        var form = switch (this) {
+            case Create(var network, var toml) -> new Form("create", network, toml, "");
+            case Join(var address) -> new Form("join", "", "", address);
+        };
         var temporary = store.resolve(FILE + ".new");
         try (var channel = FileChannel.open(
                 temporary, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {
@@ -54,8 +53,7 @@ public sealed interface StartIntent {
         try {
             var json = Json.parse(text);
             return switch (Json.text(json, "action")) {
-                case "create" ->
-                    Optional.of(new Create(Json.text(json, "network"), Json.text(json, "toml")));
+                case "create" -> Optional.of(new Create(Json.text(json, "network"), Json.text(json, "toml")));
                 case "join" -> Optional.of(new Join(Json.text(json, "address")));
                 default -> throw new IOException(store.resolve(FILE) + " names no known action");
             };

@@ -115,6 +115,7 @@ final class Pod {
         var intent = start.intent();
         var header = StoreHeader.read(volume);
         String founded = null;
+        List<Joining.Welcome.Pod> met = List.of();
         PodSettings settings = settings();
         checkPorts();
         if (header.isEmpty()) {
@@ -145,6 +146,7 @@ final class Pod {
                     IdSource.create(volume, made.incarnation());
                     made.write(volume);
                     header = Optional.of(made);
+                    met = welcome.pods();
                     LOG.info("admitted to network " + welcome.networkName() + " as " + welcome.incarnation());
                 }
             }
@@ -153,7 +155,7 @@ final class Pod {
         }
         var known = header.get().started();
         known.write(volume);
-        run(known, volume, transport, settings, founded);
+        run(known, volume, transport, settings, founded, met);
         start.intentDone();
         stage = PodState.Stage.READY;
         doing("ready");
@@ -161,7 +163,8 @@ final class Pod {
     }
 
     private void run(
-            StoreHeader header, DiskVolume volume, TcpTransport transport, PodSettings settings, @Nullable String founded)
+            StoreHeader header, DiskVolume volume, TcpTransport transport, PodSettings settings, @Nullable String founded,
+            List<Joining.Welcome.Pod> met)
             throws IOException, InterruptedException {
         Incarnation self = header.incarnation();
         doing("opening the store");
@@ -231,6 +234,7 @@ final class Pod {
                 self, log, peers, cluster, () -> state(self, log, slices), network::get, files::acknowledgeableIndex, this::lostNetwork);
         parts = new Parts(header, log, cluster, network, slices, replication, repairer, steward, peers, files);
 
+        for (var pod : met) peers.learn(pod.incarnation(), pod.addresses());
         learn(log, peers, cluster);
         log.listen((index, changes) -> {
             for (Change change : changes) {

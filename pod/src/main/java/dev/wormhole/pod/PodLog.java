@@ -270,7 +270,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
      */
     @Override
     public CompletableFuture<Void> onDisks(long index) {
-        if (!leads() || raft().status().voters().size() > 1) return CompletableFuture.completedFuture(null);
+        if (!leads() || raft().voterCount() > 1) return CompletableFuture.completedFuture(null);
         var others = new ArrayList<Incarnation>();
         for (var member : cluster.presentStoring())
             if (!member.incarnation().equals(self)) others.add(member.incarnation());

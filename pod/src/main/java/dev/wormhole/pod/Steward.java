@@ -165,7 +165,7 @@ final class Steward implements AutoCloseable {
         synchronized (this) {
             heard.put(caller, new Heard(told, now));
             if (watch != null) {
-                watch.committed(log.raft().status().committed());
+                watch.committed(log.raft().committed());
                 watch.heard(caller, told.appliedIndex());
             }
         }
@@ -202,7 +202,7 @@ final class Steward implements AutoCloseable {
                 watch = null; // other times were declared: begin to watch anew, from what is known
             }
             known.members(pods);
-            known.committed(log.raft().status().committed());
+            known.committed(log.raft().committed());
             declarations = known.tick(now);
             for (PodRecord pod : pods) {
                 if (pod.incarnation().equals(self)) {
@@ -304,7 +304,7 @@ final class Steward implements AutoCloseable {
     private synchronized boolean caughtUp(Incarnation pod) {
         var last = heard.get(pod);
         return last != null
-                && last.state().appliedIndex() + 1000 >= log.raft().status().committed();
+                && last.state().appliedIndex() + 1000 >= log.raft().committed();
     }
 
     private void handOver(List<Incarnation> others) {
