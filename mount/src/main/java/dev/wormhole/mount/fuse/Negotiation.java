@@ -6,16 +6,15 @@ package dev.wormhole.mount.fuse;
  *
  * @param flags {@link Flags} of both sides
  * @param maxWriteBytes most bytes of one WRITE, and of one READ
+ * @param pageBytes the kernel's page size
  */
 public record Negotiation(
-        int minor, int maxReadaheadBytes, long flags, int maxBackground, int congestionThreshold, int maxWriteBytes) {
+        int minor, int maxReadaheadBytes, long flags, int maxBackground, int congestionThreshold, int maxWriteBytes, int pageBytes) {
     public static final int MAJOR = 7;
     /** The newest revision whose structures are known here. */
     public static final int MINOR = 45;
     /** Linux 5.17: the first with {@link Flags#INIT_EXT}; everything relied on is there. */
     public static final int MINOR_MIN = 36;
-
-    public static final int PAGE_BYTES = 4096;
 
     /** Without these the requests would have other layouts or files would be unsafe. */
     private static final long NEEDED =
@@ -39,18 +38,22 @@ public record Negotiation(
             | Flags.CACHE_SYMLINKS
             | Flags.DIRECT_IO_ALLOW_MMAP;
 
-    /** Requests that the kernel has under way on its own behalf (read-ahead, asynchronous I/O) before it holds back. */
-    private static final int BACKGROUND_MAX = 64;
+    /**
+     * Read-ahead, asynchronous I/O and RELEASE that the kernel has under way before it holds all further ones back. Far more
+     * than a disk needs: reads that wait for a dead network must not use them up, or reads of local files would wait too.
+     */
+    private static final int BACKGROUND_MAX = 8192;
 
     /**
      * Answers the kernel's offer.
      *
      * @param maxWriteBytes what the buffers take; whole pages
+     * @param pageBytes the kernel's page size
      * @throws ProtocolException if the kernel is too old; the message says so for people
      */
-    public static Negotiation of(Request.Init init, int maxWriteBytes) {
-        if (maxWriteBytes < PAGE_BYTES || maxWriteBytes % PAGE_BYTES != 0)
-            throw new IllegalArgumentException("max write: " + maxWriteBytes);
+    public static Negotiation of(Request.Init init, int maxWriteBytes, int pageBytes) {
+        if (maxWriteBytes < pageBytes || maxWriteBytes % pageBytes != 0)
+            throw new IllegalArgumentException("max write: " + maxWriteBytes + " in pages of " + pageBytes);
         if (init.major() != MAJOR || init.minor() < MINOR_MIN || (init.flags() & NEEDED) != NEEDED)
             throw new ProtocolException("the kernel speaks FUSE " + init.major() + "." + init.minor() + " with flags "
                     + Long.toHexString(init.flags()) + "; Linux 5.17 or newer is needed");
@@ -60,6 +63,7 @@ public record Negotiation(
                 init.flags() & WANTED,
                 BACKGROUND_MAX,
                 BACKGROUND_MAX * 3 / 4,
-                maxWriteBytes);
+                maxWriteBytes,
+                pageBytes);
     }
 }

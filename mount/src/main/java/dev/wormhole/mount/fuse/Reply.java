@@ -212,7 +212,7 @@ public sealed interface Reply {
         putShort(out + 18, n.congestionThreshold());
         putInt(out + 20, n.maxWriteBytes());
         putInt(out + 24, 1); // times are kept to the nanosecond
-        putShort(out + 28, n.maxWriteBytes() / Negotiation.PAGE_BYTES);
+        putShort(out + 28, n.maxWriteBytes() / n.pageBytes());
         putInt(out + 32, (int) (n.flags() >>> 32));
         return 64;
     }

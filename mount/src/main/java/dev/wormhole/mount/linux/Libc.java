@@ -97,7 +97,7 @@ final class Libc {
     static long mapPages(long bytes) {
         try (var arena = Arena.ofConfined()) {
             var state = arena.allocate(STATE_BYTES, 8);
-            long at = (long) Mmap.CALL.invokeExact(state, 0L, bytes, 3 /* READ|WRITE */, 0x22 /* PRIVATE|ANON */, -1, 0L);
+            long at = (long) Mmap.CALL.invokeExact(state, 0L, bytes, 3 /* READ|WRITE */, 0x4022 /* PRIVATE|ANON|NORESERVE */, -1, 0L);
             if (at == -1) throw new OutOfMemoryError("mmap of " + bytes + " bytes: errno " + errno(state));
             return at;
         } catch (Error e) {
@@ -240,6 +240,18 @@ final class Libc {
                     0x7ff /* STATX_BASIC_STATS */,
                     out.address());
             return r < 0 ? -errno(state) : Short.toUnsignedInt(out.get(java.lang.foreign.ValueLayout.JAVA_SHORT, 28));
+        } catch (Throwable e) {
+            throw broken(e);
+        }
+    }
+
+    private static final class Getpagesize {
+        static final MethodHandle CALL = bind("getpagesize", FunctionDescriptor.of(JAVA_INT));
+    }
+
+    static int pageBytes() {
+        try {
+            return (int) Getpagesize.CALL.invokeExact();
         } catch (Throwable e) {
             throw broken(e);
         }

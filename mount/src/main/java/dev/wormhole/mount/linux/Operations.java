@@ -151,7 +151,7 @@ final class Operations {
             case Request.Lseek(var _, long handle, long offset, int whence) ->
                 reply(fs.seek(handle, offset, whence), Reply.Wide::new);
             case Request.CopyFileRange r -> copyRange(r);
-            case Request.Init r -> new Reply.Agreed(Negotiation.of(r, Slab.PAYLOAD_BYTES));
+            case Request.Init r -> new Reply.Agreed(Negotiation.of(r, Slab.PAYLOAD_BYTES, Libc.pageBytes()));
             case Request.Destroy _ -> Reply.Done.INSTANCE;
             case Request.Interrupt _ -> throw new IllegalStateException("INTERRUPT is the session's");
             case Request.SyncFs _ -> ENOSYS;

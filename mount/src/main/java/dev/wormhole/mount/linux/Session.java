@@ -29,15 +29,17 @@ import org.jspecify.annotations.Nullable;
  * {@link #WAITING_READERS_MAX} readers do so, which leaves as many readers as there are cores for the rest; beyond that it
  * is handed off, what works with the disk to platform threads (a native call would hold a carrier), what waits for other
  * pods to virtual ones. So operations that wait for a dead network never keep others from being served. All is bounded: at
- * {@link #HANDED_OFF_MAX} waiting operations further ones are refused with ENOMEM; a WRITE that finds no buffer holds its
- * reader back, as writing waits for no commit.
+ * {@link #HANDED_OFF_MAX} waiting operations further ones are refused with ENOMEM; beyond {@link #WRITES_HANDED_OFF_MAX} a
+ * WRITE holds its reader back, as writing waits for no commit.
  */
 final class Session {
     private static final int WAITING_READERS_MAX = 2;
     private static final int HANDED_OFF_MAX = 16_384;
-    private static final int DISK_THREADS_MAX = 512;
-    /** One for each disk thread, and some for readers and for replies of virtual threads. */
-    private static final int SLABS_MAX = DISK_THREADS_MAX + 128;
+    private static final int DISK_THREADS_MAX = 128;
+    /** WRITEs that may keep their buffers, 1 MiB each, off the readers. */
+    private static final int WRITES_HANDED_OFF_MAX = 64;
+    /** READs hold a slab while they wait for other pods; its memory is taken only when the bytes come. */
+    private static final int SLABS_MAX = 4_096;
 
     private static final int EARLY_MAX = 256;
     private static final Reply EIO = new Reply.Failed(Errno.EIO.number());
@@ -53,6 +55,7 @@ final class Session {
     private final List<Device> devices = new ArrayList<>();
     private final Semaphore waitingReaders = new Semaphore(WAITING_READERS_MAX);
     private final Semaphore handedOff = new Semaphore(HANDED_OFF_MAX);
+    private final Semaphore writes = new Semaphore(WRITES_HANDED_OFF_MAX);
     private final ConcurrentHashMap<Long, HandedOff> underway = new ConcurrentHashMap<>();
     private final ThreadPoolExecutor diskThreads;
     private final CountDownLatch initialised = new CountDownLatch(1);
@@ -207,6 +210,7 @@ final class Session {
                 return;
             }
             boolean keepsSlab = request instanceof Request.Write;
+            if (keepsSlab) writes.acquireUninterruptibly();
             var operation = new HandedOff(device, request, keepsSlab ? slab : null);
             long unique = request.header().unique();
             operation.expect(interruptible(request));
@@ -221,7 +225,8 @@ final class Session {
     private final class HandedOff extends Interruptible implements Runnable {
         private final Device device;
         private final Request request;
-        private @Nullable Slab slab;
+        /** The one that a WRITE came in. */
+        private final @Nullable Slab slab;
 
         HandedOff(Device device, Request request, @Nullable Slab slab) {
             this.device = device;
@@ -255,7 +260,7 @@ final class Session {
             } finally {
                 underway.remove(request.header().unique());
                 if (own != null) slabs.release(own);
-                slab = null;
+                if (request instanceof Request.Write) writes.release();
                 handedOff.release();
             }
         }

@@ -109,7 +109,7 @@ class ReplyTest {
     void initAnswersWithWhatBothSidesWant() {
         long everything = -1L;
         var terms = Negotiation.of(
-                new Request.Init(new Request.Header(2, 0, 0, 0, 0), 7, 99, 131072, everything), 1 << 20);
+                new Request.Init(new Request.Header(2, 0, 0, 0, 0), 7, 99, 131072, everything), 1 << 20, 4096);
         assertThat(terms.minor()).isEqualTo(45);
         long never = Flags.POSIX_LOCKS
                 | Flags.FLOCK_LOCKS
@@ -126,8 +126,8 @@ class ReplyTest {
                 .u32(45)
                 .u32(131072)
                 .u32((int) terms.flags())
-                .u16(64)
-                .u16(48)
+                .u16(8192)
+                .u16(6144)
                 .u32(1 << 20)
                 .u32(1)
                 .u16(256)
@@ -140,10 +140,10 @@ class ReplyTest {
     @Test
     void anOldKernelIsRefusedInWords() {
         var header = new Request.Header(2, 0, 0, 0, 0);
-        assertThatThrownBy(() -> Negotiation.of(new Request.Init(header, 7, 31, 131072, -1L), 1 << 20))
+        assertThatThrownBy(() -> Negotiation.of(new Request.Init(header, 7, 31, 131072, -1L), 1 << 20, 4096))
                 .hasMessageContaining("5.17");
         assertThatThrownBy(() -> Negotiation.of(
-                        new Request.Init(header, 7, 45, 131072, ~Flags.HANDLE_KILLPRIV_V2), 1 << 20))
+                        new Request.Init(header, 7, 45, 131072, ~Flags.HANDLE_KILLPRIV_V2), 1 << 20, 4096))
                 .hasMessageContaining("5.17");
     }
 
