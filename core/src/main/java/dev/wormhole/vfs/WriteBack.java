@@ -498,7 +498,7 @@ final class WriteBack {
         if (gone) giveUp(generation.slices);
         if (failure != null)
             LOG.log(
-                    System.Logger.Level.WARNING,
+                    failure instanceof DisconnectedException ? System.Logger.Level.DEBUG : System.Logger.Level.WARNING,
                     "new bytes of " + inode.id + (gone ? " are given up" : " are not committed and will be tried again"),
                     failure);
     }
@@ -599,7 +599,12 @@ final class WriteBack {
 
     void awaitOnDisks(long index) throws IOException, InterruptedException {
         if (index <= onDisksIndex || settings.fsync() == FileSystemSettings.Fsync.LOCAL) return;
-        Waiting.on(metadata.onDisks(index));
+        CompletableFuture<Void> durable = metadata.onDisks(index);
+        long deadline = System.nanoTime() + settings.syncDeadline().toNanos();
+        while (!Waiting.briefly(durable, 250)) {
+            if (metadata.disconnected()) throw new DisconnectedException("no network to make changes durable in");
+            if (System.nanoTime() > deadline) throw new IOException("log entry " + index + " is not yet on two disks");
+        }
         synchronized (this) {
             onDisksIndex = Math.max(onDisksIndex, index);
         }
@@ -613,12 +618,12 @@ final class WriteBack {
         for (int round = 0; ; round++) {
             Attributes now = metadata.view().attributes(inode.id);
             if (now == null) return;
-            List<SliceId> doubtful;
+            @Nullable List<SliceId> doubtful;
             inode.lock.lock();
             try {
                 boolean known = inode.safetyKnownAt >= 0 && inode.safetyKnownAt == now.content();
                 if (known && inode.unsafe().isEmpty()) return;
-                doubtful = known ? new ArrayList<>(inode.unsafe()) : null;
+                doubtful = known ? new ArrayList<>(inode.unsafe()) : null; // null: look at all
             } finally {
                 inode.lock.unlock();
             }
@@ -630,11 +635,8 @@ final class WriteBack {
             if (unsafe.isEmpty()) {
                 inode.lock.lock();
                 try {
-                    if (doubtful != null) doubtful.forEach(inode.unsafe()::remove);
-                    else {
-                        inode.unsafe().clear();
-                        inode.safetyKnownAt = now.content();
-                    }
+                    if (doubtful != null) inode.safe(doubtful);
+                    else inode.allSafeAt(now.content());
                 } finally {
                     inode.lock.unlock();
                 }
@@ -731,6 +733,7 @@ final class WriteBack {
         try {
             while (!stopped.await(LATE_HOLDERS_TOLD_EVERY.toMillis(), TimeUnit.MILLISECONDS)) {
                 lateHolders.tellNow();
+                if (metadata.disconnected()) continue;
                 long now = nanoClock.getAsLong();
                 for (OpenInode inode : dirtyInodes) {
                     Generation oldest = inode.current; // a racy look: at worst it is seen 200 ms later
