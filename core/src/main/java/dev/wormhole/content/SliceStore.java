@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ArrayBlockingQueue;
@@ -40,8 +41,8 @@ import org.jspecify.annotations.Nullable;
  * <p><b>Deleting</b> takes a slice out of the index at once and gives its space back later. The deletion itself is not
  * synced: after a power loss a deleted slice may be back, whole. Therefore the pod compares {@link #forEachDurable}
  * with the log after opening, and deletes what the log let go; it never takes presence here for permission to live.
- * Unlike what {@link ContentStore#stage} says, an id may be staged again once it was deleted or given up: a slice moves
- * away and comes back, a transfer breaks and begins anew. An id names the same bytes for ever, so no reader can tell.
+ * An id may be staged again once it was deleted or given up: a slice moves away and comes back, a transfer breaks and
+ * begins anew. An id names the same bytes for ever, so no reader can tell.
  */
 public final class SliceStore implements ContentStore {
     /** Larger slices get files of their own. */
@@ -101,6 +102,7 @@ public final class SliceStore implements ContentStore {
     private final Set<String> ownDirectories = ConcurrentHashMap.newKeySet();
     private final AtomicReference<@Nullable String> fault = new AtomicReference<>();
     private final AtomicBoolean maintenanceDue = new AtomicBoolean();
+    private final AtomicBoolean maintenanceRuns = new AtomicBoolean();
     private volatile boolean closed;
 
     /** Slices out of the index whose own file is not deleted yet; guarded by itself. */
@@ -128,7 +130,7 @@ public final class SliceStore implements ContentStore {
      *
      * @param damaged told of slices that were found and are not whole; those met while opening are not in the store.
      *     After a crash it may also name slices that were never synced. Called by any thread, must not block
-     * @param maintenance runs compaction and the like, one task at a time
+     * @param maintenance runs compaction and the like, one task at a time; may do so in the calling thread
      * @param random salts packs, so that no stored bytes can pass for a record; unpredictable in production
      */
     public static SliceStore open(
@@ -159,7 +161,8 @@ public final class SliceStore implements ContentStore {
         volume.syncDirectory(OwnFile.DIRECTORY);
         volume.syncDirectory("");
         openReserve();
-        new PackOwner().maintenanceWanted();
+        maintenanceDue.set(true);
+        beginMaintenance();
     }
 
     private boolean openOwn(String directory, Volume.Entry entry) throws IOException {
@@ -815,7 +818,7 @@ public final class SliceStore implements ContentStore {
 
     /** What several callers sync together; its first caller does the work when the batch before is done. */
     private static final class Batch {
-        final Set<Staged> members = new HashSet<>();
+        final Set<Staged> members = new LinkedHashSet<>(); // neighbours stay neighbours in the pack
         final CountDownLatch done = new CountDownLatch(1);
     }
 
@@ -864,6 +867,7 @@ public final class SliceStore implements ContentStore {
         } else {
             awaitUninterruptibly(batch.done);
         }
+        beginMaintenance();
         for (Staged staged : waiting) {
             synchronized (staged) {
                 if (staged.state == State.DURABLE) continue;
@@ -902,7 +906,7 @@ public final class SliceStore implements ContentStore {
                 }
             }
         }
-        var directories = new HashSet<String>();
+        var directories = new LinkedHashSet<String>();
         var renamed = new ArrayList<Staged>();
         for (Staged staged : large) {
             try {
@@ -1172,6 +1176,7 @@ public final class SliceStore implements ContentStore {
             }
         }
         cache.forget(slices);
+        beginMaintenance();
         if (failure != null) throw failure;
     }
 
@@ -1188,22 +1193,26 @@ public final class SliceStore implements ContentStore {
 
         @Override
         public void maintenanceWanted() {
-            if (closed || !maintenanceDue.compareAndSet(false, true)) return;
-            try {
-                maintenance.execute(SliceStore.this::maintain);
-            } catch (RejectedExecutionException stopping) {
-                maintenanceDue.set(false);
-            }
+            maintenanceDue.set(true); // begun by whoever made the work, when it holds no lock any more
+        }
+    }
+
+    private void beginMaintenance() {
+        if (!maintenanceDue.get() || closed || !maintenanceRuns.compareAndSet(false, true)) return;
+        try {
+            maintenance.execute(this::maintain);
+        } catch (RejectedExecutionException stopping) {
+            maintenanceRuns.set(false);
         }
     }
 
     private void maintain() {
-        maintenanceDue.set(false);
-        if (closed) return;
         try {
-            packs.maintain();
+            while (!closed && maintenanceDue.getAndSet(false)) packs.maintain();
         } catch (IOException e) {
             reportFault("compaction failed", e);
+        } finally {
+            maintenanceRuns.set(false);
         }
     }
 
