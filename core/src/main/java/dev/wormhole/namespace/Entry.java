@@ -47,6 +47,8 @@ public record Entry(
     private static final int LEADER_STAMP_END = 74;
     private static final int HEADER_BYTES = 78;
     private static final int BYTES_MIN = HEADER_BYTES + 4;
+    /** Number and one count or one int. */
+    private static final int COMMAND_BYTES_MIN = 6;
     private static final long STAMP_DISTANCE_MAX_NANOS = 1_000_000_000L;
 
     public Entry {
@@ -151,7 +153,7 @@ public record Entry(
         long proposerNanos = from.i64();
         long leaderNanos = from.i64();
         from.i32();
-        int count = from.count(10);
+        int count = from.count(COMMAND_BYTES_MIN);
         var commands = new ArrayList<Command>(count);
         for (int i = 0; i < count; i++) commands.add(CommandCodec.decode(from));
         if (from.remaining() != 0) throw from.malformed("bytes left over: " + from.remaining());
