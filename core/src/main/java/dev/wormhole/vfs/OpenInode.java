@@ -6,7 +6,9 @@ import dev.wormhole.model.Extent;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
 import dev.wormhole.namespace.NamespaceView;
+import java.util.Collection;
 import java.util.LinkedHashSet;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.ReentrantLock;
@@ -35,7 +37,7 @@ final class OpenInode {
     /** Content counter up to which {@link #unsafe} lists everything that may be on too few disks; -1 if it does not. */
     long safetyKnownAt;
     /** Slices committed here that were on too few disks then. */
-    private final LinkedHashSet<SliceId> unsafe = new LinkedHashSet<>();
+    private @Nullable LinkedHashSet<SliceId> unsafe;
 
     // ---- read anywhere
     /** Whether {@link #current} or {@link #committing} may be there: written under the lock. */
@@ -89,12 +91,25 @@ final class OpenInode {
     }
 
     void unsafe(SliceId slice) {
+        if (unsafe == null) unsafe = new LinkedHashSet<>();
         if (unsafe.size() >= UNSAFE_MAX) safetyKnownAt = -1;
         else unsafe.add(slice);
     }
 
-    LinkedHashSet<SliceId> unsafe() {
-        return unsafe;
+    Set<SliceId> unsafe() {
+        return unsafe == null ? Set.of() : unsafe;
+    }
+
+    void safe(Collection<SliceId> slices) {
+        if (unsafe == null) return;
+        slices.forEach(unsafe::remove);
+        if (unsafe.isEmpty()) unsafe = null;
+    }
+
+    /** Every slice of the file as of this content counter was looked at and is on enough disks. */
+    void allSafeAt(long content) {
+        unsafe = null;
+        safetyKnownAt = content;
     }
 
     // ---- handles

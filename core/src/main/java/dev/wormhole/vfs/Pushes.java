@@ -9,6 +9,7 @@ import java.util.concurrent.ConcurrentHashMap;
 
 /** Slices on their way to other pods, so that two who want the same one sent send it once. Thread-safe. */
 final class Pushes {
+    private static final System.Logger LOG = System.getLogger(Pushes.class.getName());
     private final Replication replication;
     private final ConcurrentHashMap<SliceId, CompletableFuture<List<Incarnation>>> running = new ConcurrentHashMap<>();
 
@@ -23,6 +24,7 @@ final class Pushes {
         if (before != null) return before;
         replication.push(slice, lengthBytes, copies).whenComplete((pods, failure) -> {
             running.remove(slice, mine);
+            if (failure != null) LOG.log(System.Logger.Level.WARNING, "a push failed instead of answering", failure);
             mine.complete(failure != null || pods == null ? List.of() : pods);
         });
         return mine;

@@ -38,6 +38,18 @@ final class Waiting {
         }
     }
 
+    /** Whether the future completed within so many milliseconds. An interrupt ends the wait. */
+    static boolean briefly(CompletableFuture<?> future, long millis) throws IOException, InterruptedException {
+        try {
+            future.get(millis, TimeUnit.MILLISECONDS);
+            return true;
+        } catch (TimeoutException e) {
+            return false;
+        } catch (ExecutionException e) {
+            throw failure(e);
+        }
+    }
+
     /** The failure as the caller sees it; bugs are thrown as they are. */
     private static IOException failure(ExecutionException e) {
         Throwable cause = e.getCause();

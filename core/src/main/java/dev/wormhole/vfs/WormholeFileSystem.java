@@ -51,7 +51,7 @@ import org.jspecify.annotations.Nullable;
 public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     private static final System.Logger LOG = System.getLogger(WormholeFileSystem.class.getName());
     private static final int HANDLES_MAX = 1 << 20;
-    private static final int CLOSED_KEPT = 65_536;
+    private static final int CLOSED_KEPT = 32_768;
     /** A change that meets the changes of others looks again so often. */
     private static final int ATTEMPTS = 16;
 

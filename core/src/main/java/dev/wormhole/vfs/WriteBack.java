@@ -498,7 +498,7 @@ final class WriteBack {
         if (gone) giveUp(generation.slices);
         if (failure != null)
             LOG.log(
-                    System.Logger.Level.WARNING,
+                    failure instanceof DisconnectedException ? System.Logger.Level.DEBUG : System.Logger.Level.WARNING,
                     "new bytes of " + inode.id + (gone ? " are given up" : " are not committed and will be tried again"),
                     failure);
     }
@@ -599,7 +599,12 @@ final class WriteBack {
 
     void awaitOnDisks(long index) throws IOException, InterruptedException {
         if (index <= onDisksIndex || settings.fsync() == FileSystemSettings.Fsync.LOCAL) return;
-        Waiting.on(metadata.onDisks(index));
+        CompletableFuture<Void> durable = metadata.onDisks(index);
+        long deadline = System.nanoTime() + settings.syncDeadline().toNanos();
+        while (!Waiting.briefly(durable, 250)) {
+            if (metadata.disconnected()) throw new DisconnectedException("no network to make changes durable in");
+            if (System.nanoTime() > deadline) throw new IOException("log entry " + index + " is not yet on two disks");
+        }
         synchronized (this) {
             onDisksIndex = Math.max(onDisksIndex, index);
         }
@@ -610,15 +615,15 @@ final class WriteBack {
      */
     private void makeSafe(OpenInode inode) throws IOException, InterruptedException {
         long deadline = System.nanoTime() + settings.syncDeadline().toNanos();
-        while (true) {
+        for (int round = 0; ; round++) {
             Attributes now = metadata.view().attributes(inode.id);
             if (now == null) return;
-            List<SliceId> doubtful;
+            @Nullable List<SliceId> doubtful;
             inode.lock.lock();
             try {
                 boolean known = inode.safetyKnownAt >= 0 && inode.safetyKnownAt == now.content();
                 if (known && inode.unsafe().isEmpty()) return;
-                doubtful = known ? new ArrayList<>(inode.unsafe()) : null;
+                doubtful = known ? new ArrayList<>(inode.unsafe()) : null; // null: look at all
             } finally {
                 inode.lock.unlock();
             }
@@ -630,22 +635,20 @@ final class WriteBack {
             if (unsafe.isEmpty()) {
                 inode.lock.lock();
                 try {
-                    if (doubtful != null) doubtful.forEach(inode.unsafe()::remove);
-                    else {
-                        inode.unsafe().clear();
-                        inode.safetyKnownAt = now.content();
-                    }
+                    if (doubtful != null) inode.safe(doubtful);
+                    else inode.allSafeAt(now.content());
                 } finally {
                     inode.lock.unlock();
                 }
                 return;
             }
-            if (!spread(inode, unsafe, wanted, deadline)) {
-                if (System.nanoTime() > deadline)
-                    throw new IOException(inode.id + " is not yet on " + wanted + " disks, " + unsafe.size()
-                            + " slices are missing there");
-                if (stopped.await(100, TimeUnit.MILLISECONDS)) throw new IOException("the filesystem is closing");
-            }
+            if (System.nanoTime() > deadline)
+                throw new IOException(inode.id + " is not yet on " + wanted + " disks: " + unsafe.size()
+                        + " slices, the first is " + unsafe.values().iterator().next());
+            // not at once again: whoever could not take them needs a moment
+            if (round > 0 && stopped.await(100, TimeUnit.MILLISECONDS))
+                throw new IOException("the filesystem is closing");
+            spread(inode, unsafe, wanted, deadline);
         }
     }
 
@@ -673,27 +676,28 @@ final class WriteBack {
         return unsafe;
     }
 
-    /** Sends slices to another pod and has the log told. Answers whether any got there. */
-    private boolean spread(OpenInode inode, Map<SliceId, SliceRecord> slices, int wanted, long deadline)
+    /** Sends slices that are here to another pod, and has the log told who has them. */
+    private void spread(OpenInode inode, Map<SliceId, SliceRecord> slices, int wanted, long deadline)
             throws IOException, InterruptedException {
-        var running = new LinkedHashMap<SliceId, CompletableFuture<List<Incarnation>>>();
+        var running = new LinkedHashMap<SliceRecord, CompletableFuture<List<Incarnation>>>();
         for (SliceRecord slice : slices.values())
-            running.put(slice.slice(), pushes.start(slice.slice(), slice.lengthBytes(), wanted));
+            running.put(slice, pushes.start(slice.slice(), slice.lengthBytes(), wanted));
         var told = new ArrayList<CompletableFuture<Long>>();
         for (var push : running.entrySet()) {
-            List<Incarnation> pods;
+            SliceRecord slice = push.getKey();
+            // sent here by a pod that went before it could say so
+            if (!slice.heldBy(self)) told.add(lateHolders.report(self, slice.slice()));
             try {
-                pods = push.getValue().get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
+                for (Incarnation pod : push.getValue().get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS))
+                    if (!slice.heldBy(pod)) told.add(lateHolders.report(pod, slice.slice()));
             } catch (TimeoutException e) {
-                break;
+                // the others may have answered
             } catch (ExecutionException e) {
                 throw new IllegalStateException("a push failed instead of answering", e);
             }
-            for (Incarnation pod : pods) told.add(lateHolders.report(pod, push.getKey()));
         }
         lateHolders.tellNow();
         for (CompletableFuture<Long> index : told) inode.changedAt(Waiting.on(index));
-        return !told.isEmpty();
     }
 
     Replication.Wish wish(OpenInode inode) {
@@ -729,6 +733,7 @@ final class WriteBack {
         try {
             while (!stopped.await(LATE_HOLDERS_TOLD_EVERY.toMillis(), TimeUnit.MILLISECONDS)) {
                 lateHolders.tellNow();
+                if (metadata.disconnected()) continue;
                 long now = nanoClock.getAsLong();
                 for (OpenInode inode : dirtyInodes) {
                     Generation oldest = inode.current; // a racy look: at worst it is seen 200 ms later

@@ -409,8 +409,8 @@ final class SimulatedNetwork implements AutoCloseable {
                     }
                 } catch (IOException e) {
                     // the other one is gone, or this one is
-                } catch (InterruptedException e) {
-                    throw new IllegalStateException(e);
+                } catch (Throwable e) {
+                    pushed.completeExceptionally(e);
                 }
                 pushed.complete(got);
             });
