@@ -3,7 +3,6 @@ package dev.wormhole.namespace;
 
 import dev.wormhole.model.FileName;
 import dev.wormhole.model.FileType;
-import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
 import dev.wormhole.namespace.Rows.OrphanRow;
@@ -106,7 +105,9 @@ final class Working {
             while (true) {
                 Map.Entry<byte[], Row> mine = inclusive ? rows.ceilingEntry(at) : rows.higherEntry(at);
                 if (mine != null && Arrays.compareUnsigned(mine.getKey(), to) >= 0) mine = null;
-                int order = mine == null ? (stored ? 1 : 0) : stored ? Arrays.compareUnsigned(mine.getKey(), scan.key()) : -1;
+                int order = mine == null
+                        ? (stored ? 1 : 0)
+                        : stored ? Arrays.compareUnsigned(mine.getKey(), scan.key()) : -1;
                 if (mine == null && !stored) return;
                 byte[] key;
                 byte[] value;
@@ -339,9 +340,5 @@ final class Working {
         }
         batch.put(Keys.APPLIED, Rows.numbers(index, digest));
         return new Finished(batch, digest);
-    }
-
-    static Incarnation incarnation(int number) {
-        return new Incarnation(number);
     }
 }
