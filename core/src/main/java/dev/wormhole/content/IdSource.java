@@ -76,7 +76,11 @@ public final class IdSource {
         long upTo = reserved + BLOCK;
         if (upTo - 1 > Ids.COUNTER_MAX) throw new IOException("incarnation " + incarnation + " has used up its ids");
         var bytes = ByteBuffer.allocate(FILE_BYTES);
-        bytes.putLong(MAGIC).putInt(incarnation.number()).putInt(0).putLong(upTo).putInt(0);
+        bytes.putLong(MAGIC)
+                .putInt(incarnation.number())
+                .putInt(0)
+                .putLong(upTo)
+                .putInt(0);
         bytes.putInt(Checksums.crc(bytes.duplicate().flip()));
         AtomicFile.write(volume, FILE, bytes.clear());
         reserved = upTo;

@@ -48,9 +48,7 @@ final class OwnFile {
         long whole = body / (ContentStore.BLOCK_BYTES + Checksums.TRAILER_BYTES);
         long rest = body % (ContentStore.BLOCK_BYTES + Checksums.TRAILER_BYTES);
         if (rest == 0) return whole * ContentStore.BLOCK_BYTES;
-        return rest <= Checksums.TRAILER_BYTES
-                ? -1
-                : whole * ContentStore.BLOCK_BYTES + rest - Checksums.TRAILER_BYTES;
+        return rest <= Checksums.TRAILER_BYTES ? -1 : whole * ContentStore.BLOCK_BYTES + rest - Checksums.TRAILER_BYTES;
     }
 
     static ByteBuffer header(SliceId slice) {
@@ -68,7 +66,9 @@ final class OwnFile {
         int footer = end.position();
         int crc = Checksums.crc(end.duplicate().flip());
         end.putLong(FOOTER_MAGIC).putLong(slice.value()).putLong(length).putInt(crc);
-        end.putInt(footer + 60, Checksums.crc(end.duplicate().clear().limit(footer + 60).position(footer)));
+        end.putInt(
+                footer + 60,
+                Checksums.crc(end.duplicate().clear().limit(footer + 60).position(footer)));
         return end.clear();
     }
 
@@ -83,8 +83,10 @@ final class OwnFile {
                 && end.getLong(footer + 8) == slice.value()
                 && end.getLong(footer + 16) == length
                 && end.getInt(footer + 60)
-                        == Checksums.crc(end.duplicate().clear().limit(footer + 60).position(footer))
-                && end.getInt(footer + 24) == Checksums.crc(end.duplicate().clear().limit(footer));
+                        == Checksums.crc(
+                                end.duplicate().clear().limit(footer + 60).position(footer))
+                && end.getInt(footer + 24)
+                        == Checksums.crc(end.duplicate().clear().limit(footer));
         int[] tags = new int[blocks];
         for (int block = 0; block < blocks && sound; block++) {
             sound = Checksums.isTrailer(end, block * Checksums.TRAILER_BYTES);

@@ -13,7 +13,6 @@ import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
-import java.util.function.Consumer;
 import java.util.random.RandomGenerator;
 import org.jspecify.annotations.Nullable;
 
@@ -176,19 +175,18 @@ final class PackStore {
             var damaged = new boolean[1];
             int end = covered;
             if (covered < fileBytes) {
-                end = PackFormat.scan(
-                        handle.file(), covered, (int) fileBytes, salt, new PackFormat.Found() {
-                            @Override
-                            public void whole(SliceId slice, int offset, int length) {
-                                entries.add(slice.value(), offset, length);
-                            }
+                end = PackFormat.scan(handle.file(), covered, (int) fileBytes, salt, new PackFormat.Found() {
+                    @Override
+                    public void whole(SliceId slice, int offset, int length) {
+                        entries.add(slice.value(), offset, length);
+                    }
 
-                            @Override
-                            public void damaged(SliceId slice, int offset) {
-                                damaged[0] = true;
-                                owner.damaged(slice);
-                            }
-                        });
+                    @Override
+                    public void damaged(SliceId slice, int offset) {
+                        damaged[0] = true;
+                        owner.damaged(slice);
+                    }
+                });
                 handle.sync(); // found whole is not yet durable: it may be in the page cache alone
             }
             if (entries.count() == 0 && !damaged[0] && known == null) {
@@ -324,7 +322,8 @@ final class PackStore {
             if (pack == null || pack.bytes >= packBytes) pack = roll();
             var file = currentFile;
             var entries = pack.entries;
-            if (file == null || entries == null) throw new IllegalStateException("pack " + pack.number + " is not open");
+            if (file == null || entries == null)
+                throw new IllegalStateException("pack " + pack.number + " is not open");
             int position = pack.bytes;
             int written = position;
             int next = placedCount;

@@ -76,7 +76,8 @@ public final class SliceStore implements ContentStore {
             if (limitBytes < 0 || keepFreeBytes < 0 || reserveBytes < 0 || stagingBytesMax < 0) {
                 throw new IllegalArgumentException("negative size");
             }
-            if (packBytes < 4096 || packBytes > 96 << 20) throw new IllegalArgumentException("pack bytes: " + packBytes);
+            if (packBytes < 4096 || packBytes > 96 << 20)
+                throw new IllegalArgumentException("pack bytes: " + packBytes);
             if (openFilesMax < 4) throw new IllegalArgumentException("open files: " + openFilesMax);
         }
 
@@ -121,8 +122,7 @@ public final class SliceStore implements ContentStore {
         this.maintenance = maintenance;
         this.files = new OpenFiles(volume, config.openFilesMax());
         this.space = new Space(volume, Math.min(config.limitBytes(), volume.totalBytes()), config.keepFreeBytes());
-        this.packs =
-                new PackStore(volume, files, index, space, random, new PackOwner(), config.packBytes());
+        this.packs = new PackStore(volume, files, index, space, random, new PackOwner(), config.packBytes());
     }
 
     /**
@@ -298,6 +298,7 @@ public final class SliceStore implements ContentStore {
         private @Nullable String path;
         /** Bytes in its own file; what follows is in the tail. Whole blocks until sealed. */
         private long written;
+
         private int[] tags = new int[1];
         private @Nullable ByteBuffer tail;
         private boolean broken;
@@ -309,9 +310,7 @@ public final class SliceStore implements ContentStore {
         Staged(SliceId slice, long expectedBytes) {
             this.slice = slice;
             this.announcedLarge = expectedBytes > PACKED_SLICE_BYTES_MAX;
-            this.memory = announcedLarge
-                    ? null
-                    : new byte[expectedBytes == 0 ? SMALL_CAPACITY : (int) expectedBytes];
+            this.memory = announcedLarge ? null : new byte[expectedBytes == 0 ? SMALL_CAPACITY : (int) expectedBytes];
             addMemory(STAGED_OVERHEAD_BYTES + (memory == null ? 0 : memory.length));
         }
 
@@ -548,8 +547,7 @@ public final class SliceStore implements ContentStore {
                     tags = new int[blocks];
                     for (int block = 0; block < blocks; block++) {
                         int at = block * BLOCK_BYTES;
-                        tags[block] =
-                                Checksums.tag(slice, block, memory, at, Checksums.blockLength(length, block));
+                        tags[block] = Checksums.tag(slice, block, memory, at, Checksums.blockLength(length, block));
                     }
                 }
                 charge(PackFormat.recordBytes(length()));
@@ -786,7 +784,16 @@ public final class SliceStore implements ContentStore {
                 int n = (int) Math.min(count - done, inFile - offset - done);
                 try (var handle = files.acquire(slice.value(), file)) {
                     readBlocks(
-                            slice, handle.file(), OwnFile.DATA_START, inFile, blockTags, offset + done, into, n, false, file);
+                            slice,
+                            handle.file(),
+                            OwnFile.DATA_START,
+                            inFile,
+                            blockTags,
+                            offset + done,
+                            into,
+                            n,
+                            false,
+                            file);
                 } catch (NoSuchFileException moved) {
                     synchronized (this) {
                         if (state != State.GONE && file.equals(path)) throw moved;
@@ -1017,8 +1024,7 @@ public final class SliceStore implements ContentStore {
                 }
                 tags[block] = Checksums.trailerTag(scratch, at);
             }
-            readBlocks(
-                    slice, handle.file(), data, length, tags, offset, into, count, cached, packs.name(location));
+            readBlocks(slice, handle.file(), data, length, tags, offset, into, count, cached, packs.name(location));
         } finally {
             release(scratch);
         }
@@ -1068,8 +1074,7 @@ public final class SliceStore implements ContentStore {
                 if (!cached || !cache.copy(slice, block, inBlock, n, into)) {
                     ByteBuffer scratch = scratch();
                     try {
-                        int got = file.read(
-                                scratch.clear().limit(blockBytes), dataStart + (long) block * BLOCK_BYTES);
+                        int got = file.read(scratch.clear().limit(blockBytes), dataStart + (long) block * BLOCK_BYTES);
                         if (got != blockBytes || Checksums.tag(slice, block, scratch, 0, blockBytes) != tags[block]) {
                             throw new CorruptSliceException(slice, (long) block * BLOCK_BYTES, where);
                         }

@@ -38,7 +38,8 @@ public record StoreHeader(
     public StoreHeader {
         int bytes = networkName.getBytes(StandardCharsets.UTF_8).length;
         if (bytes == 0 || bytes > NAME_BYTES_MAX) throw new IllegalArgumentException("network name: " + networkName);
-        if (generation < 0 || startCount < 0 || volume < 0 || volume > 0xFFFF) throw new IllegalArgumentException("count out of range");
+        if (generation < 0 || startCount < 0 || volume < 0 || volume > 0xFFFF)
+            throw new IllegalArgumentException("count out of range");
     }
 
     /** The header of the next start. */

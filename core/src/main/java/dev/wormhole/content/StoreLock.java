@@ -34,8 +34,8 @@ public final class StoreLock implements AutoCloseable {
                 throw new IOException("store " + store + " is in use by process " + holder(channel));
             }
             channel.truncate(0);
-            channel.write(ByteBuffer.wrap(
-                    Long.toString(ProcessHandle.current().pid()).getBytes(StandardCharsets.US_ASCII)));
+            channel.write(
+                    ByteBuffer.wrap(Long.toString(ProcessHandle.current().pid()).getBytes(StandardCharsets.US_ASCII)));
             return new StoreLock(channel);
         } catch (IOException | RuntimeException e) {
             channel.close();

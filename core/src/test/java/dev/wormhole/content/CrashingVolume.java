@@ -151,10 +151,10 @@ public final class CrashingVolume implements Volume {
 
     private static void tear(Inode inode, Write write, Random random) {
         for (int at = 0; at < write.bytes().length; ) {
-            int next = Math.min(write.bytes().length, (write.position() + at) / SECTOR * SECTOR + SECTOR - write.position());
+            int next = Math.min(
+                    write.bytes().length, (write.position() + at) / SECTOR * SECTOR + SECTOR - write.position());
             if (random.nextBoolean()) {
-                inode.durable =
-                        put(inode.durable, write.position() + at, Arrays.copyOfRange(write.bytes(), at, next));
+                inode.durable = put(inode.durable, write.position() + at, Arrays.copyOfRange(write.bytes(), at, next));
             }
             at = next;
         }

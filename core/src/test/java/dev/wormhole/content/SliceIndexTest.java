@@ -35,7 +35,8 @@ final class SliceIndexTest {
                     boolean there = old != SliceIndex.ABSENT;
                     assertThat(there && index.replace(slice, old, location)).isEqualTo(there);
                     if (there) model.put(slice, location);
-                    if (there && location != old) assertThat(index.replace(slice, old, 1)).isFalse();
+                    if (there && location != old)
+                        assertThat(index.replace(slice, old, 1)).isFalse();
                 }
             }
         }
@@ -64,6 +65,7 @@ final class SliceIndexTest {
         for (int i = 1; i <= count; i++) index.put(new SliceId(Ids.of(3, i)), i);
         assertThat(index.size()).isEqualTo(count);
         assertThat(index.heapBytes()).isLessThan(31L * count);
-        for (int i = 1; i <= count; i += 997) assertThat(index.get(new SliceId(Ids.of(3, i)))).isEqualTo(i);
+        for (int i = 1; i <= count; i += 997)
+            assertThat(index.get(new SliceId(Ids.of(3, i)))).isEqualTo(i);
     }
 }

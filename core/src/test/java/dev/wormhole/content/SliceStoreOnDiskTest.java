@@ -67,7 +67,8 @@ final class SliceStoreOnDiskTest {
             assertThat(store.openFiles()).isLessThanOrEqualTo(64);
         }
         for (var entry : volume.list("packs")) {
-            if (entry.name().endsWith(".index")) assertThat(volume.delete("packs/" + entry.name())).isTrue();
+            if (entry.name().endsWith(".index"))
+                assertThat(volume.delete("packs/" + entry.name())).isTrue();
         }
         try (var store = open(volume)) { // and without its index files
             assertThat(store.usage().slices()).isEqualTo(count);
@@ -98,7 +99,8 @@ final class SliceStoreOnDiskTest {
     }
 
     private long blocks() throws Exception {
-        var du = new ProcessBuilder("du", "-s", "-B1", directory.resolve("packs").toString()).start();
+        var du =
+                new ProcessBuilder("du", "-s", "-B1", directory.resolve("packs").toString()).start();
         String out = new String(du.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.US_ASCII);
         assertThat(du.waitFor()).isZero();
         return Long.parseLong(out.substring(0, out.indexOf('\t')));
@@ -196,7 +198,8 @@ final class SliceStoreOnDiskTest {
                         continue;
                     }
                     int end = Math.min(bytes.length, at + 32);
-                    text.append(java.util.HexFormat.of().formatHex(bytes, at, end)).append('\n');
+                    text.append(java.util.HexFormat.of().formatHex(bytes, at, end))
+                            .append('\n');
                     at = end;
                 }
             }

@@ -27,8 +27,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 final class SliceStoreTest {
     private static final int BLOCK = ContentStore.BLOCK_BYTES;
     private static final int MIB = 1 << 20;
-    private static final SliceStore.Config SMALL_PACKS =
-            new SliceStore.Config(1L << 40, 0, 0, 8 * MIB, 256 << 10, 16);
+    private static final SliceStore.Config SMALL_PACKS = new SliceStore.Config(1L << 40, 0, 0, 8 * MIB, 256 << 10, 16);
 
     /** More for a night: -Dwormhole.crash.runs=1000. */
     private static final int RUNS_A_SEED = Integer.getInteger("wormhole.crash.runs", 6);
@@ -93,7 +92,8 @@ final class SliceStoreTest {
                     writer.append(part.put(bytes, at, n).flip());
                     at += n;
                     if (random.nextInt(20) == 0 || at == length) {
-                        assertThat(Arrays.equals(get(store, slice), Arrays.copyOf(bytes, at))).isTrue();
+                        assertThat(Arrays.equals(get(store, slice), Arrays.copyOf(bytes, at)))
+                                .isTrue();
                     }
                 }
                 writer.seal();
@@ -109,7 +109,8 @@ final class SliceStoreTest {
                 checkReads(store, slice, bytes, new Random(length));
                 store.verify(slice);
                 long used = store.usage().usedBytes();
-                assertThat(used).isBetween((long) length, 2L * length + 10_000L); // the first may be dead and not reclaimed
+                assertThat(used)
+                        .isBetween((long) length, 2L * length + 10_000L); // the first may be dead and not reclaimed
                 store.delete(List.of(slice));
                 assertThat(store.length(slice)).isEqualTo(-1);
                 assertThatThrownBy(() -> get(store, slice, 0, 1, false)).isInstanceOf(UnknownSliceException.class);
@@ -245,12 +246,11 @@ final class SliceStoreTest {
             switch (random.nextInt(10)) {
                 case 0, 1, 2, 3 -> {
                     SliceId slice = id(next++);
-                    int length =
-                            switch (random.nextInt(12)) {
-                                case 0 -> MIB + random.nextInt(MIB);
-                                case 1 -> random.nextInt(3 * BLOCK);
-                                default -> random.nextInt(9000);
-                            };
+                    int length = switch (random.nextInt(12)) {
+                        case 0 -> MIB + random.nextInt(MIB);
+                        case 1 -> random.nextInt(3 * BLOCK);
+                        default -> random.nextInt(9000);
+                    };
                     boolean again = !doubtful.isEmpty() && random.nextInt(8) == 0;
                     if (again) { // a slice that was deleted or lost comes once more
                         slice = any(doubtful);
@@ -336,7 +336,9 @@ final class SliceStoreTest {
                     store.read(slice, 0, into);
                     byte[] got = new byte[length];
                     into.flip().get(got); // a bit of padding or of the footer: the data must be right
-                    assertThat(Arrays.equals(got, bytes)).as("seed %s round %s", seed, round).isTrue();
+                    assertThat(Arrays.equals(got, bytes))
+                            .as("seed %s round %s", seed, round)
+                            .isTrue();
                 } catch (CorruptSliceException e) {
                     detected++;
                     assertThat(into.position()).isZero();
@@ -410,7 +412,8 @@ final class SliceStoreTest {
         var second = SliceStore.open(other, SMALL_PACKS, damaged::add, Runnable::run, new Random(2));
         put(second, id(2), Arrays.copyOfRange(pack, 64 - PackFormat.RECORD_HEADER_BYTES % 8, pack.length), 0);
         second.sync(List.of(id(2)));
-        other.flipBit(PackFormat.packPath(1), (PackFormat.HEADER_BYTES + 3) * 8L); // so that the scan goes into its data
+        other.flipBit(
+                PackFormat.packPath(1), (PackFormat.HEADER_BYTES + 3) * 8L); // so that the scan goes into its data
         other.crash(1);
         var again = SliceStore.open(other, SMALL_PACKS, damaged::add, Runnable::run, new Random(3));
         assertThat(again.length(id(1))).isEqualTo(-1);
@@ -593,7 +596,8 @@ final class SliceStoreTest {
         assertThat(store.usage().slices()).isEqualTo(threads * each);
         volume.crash(1);
         var again = open();
-        for (int i = 1; i <= threads * each; i++) assertThat(again.isDurable(id(i))).isTrue();
+        for (int i = 1; i <= threads * each; i++)
+            assertThat(again.isDurable(id(i))).isTrue();
     }
 
     @Test
