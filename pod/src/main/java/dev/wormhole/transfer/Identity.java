@@ -12,7 +12,8 @@ import org.jspecify.annotations.Nullable;
  * @param generation the life of the network's log that the speaker follows
  * @param incarnation the speaker; null for a stranger, that is a pod that has not joined
  */
-public record Identity(UUID network, long generation, @Nullable Incarnation incarnation) {
+public record Identity(
+        UUID network, long generation, @Nullable Incarnation incarnation) {
     private static final UUID UNKNOWN = new UUID(0, 0);
 
     /** A pod that belongs to no network yet. */

@@ -190,13 +190,7 @@ public final class Peers implements AutoCloseable {
 
         void write(byte type, long requestId, int deadlineMillis, ByteBuffer... body) throws IOException {
             var frame = Frame.encode(
-                    type,
-                    Kinds.PUSH_STREAM,
-                    identity.get(),
-                    deadlineMillis,
-                    requestId,
-                    appliedIndex.getAsLong(),
-                    body);
+                    type, Kinds.PUSH_STREAM, identity.get(), deadlineMillis, requestId, appliedIndex.getAsLong(), body);
             var bytes = Frame.bytes(frame);
             writing.lock();
             try {
@@ -343,8 +337,7 @@ public final class Peers implements AutoCloseable {
             addresses = List.copyOf(merged);
         }
 
-        @Nullable
-        Stream takeStream() {
+        @Nullable Stream takeStream() {
             synchronized (idleStreams) {
                 return idleStreams.pollLast();
             }
@@ -509,7 +502,9 @@ public final class Peers implements AutoCloseable {
             try {
                 lastFailure = failure;
                 // Half of it by chance, so that many pods do not come back at one instant.
-                retryAt = System.nanoTime() + backoff / 2 + ThreadLocalRandom.current().nextLong(backoff / 2 + 1);
+                retryAt = System.nanoTime()
+                        + backoff / 2
+                        + ThreadLocalRandom.current().nextLong(backoff / 2 + 1);
                 backoff = Math.min(backoff * 2, BACKOFF_MAX_NANOS);
             } finally {
                 lock.unlock();
@@ -574,7 +569,8 @@ public final class Peers implements AutoCloseable {
                         owner.prefer(address);
                         if (!first.complete(greeting)) greeting.duplex().close();
                     } catch (IOException | RuntimeException e) {
-                        var why = address + ": " + (e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
+                        var why = address + ": "
+                                + (e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
                         synchronized (failures) {
                             failures.add(why);
                         }
@@ -584,7 +580,8 @@ public final class Peers implements AutoCloseable {
                                 first.completeExceptionally(
                                         e instanceof PeerRefused refused
                                                 ? refused
-                                                : new PeerUnreachable("cannot reach " + owner.name() + ": " + failures));
+                                                : new PeerUnreachable(
+                                                        "cannot reach " + owner.name() + ": " + failures));
                             }
                         }
                     }
@@ -675,7 +672,9 @@ public final class Peers implements AutoCloseable {
             this.line = line;
             this.duplex = greeting.duplex();
             this.in = greeting.in();
-            writer = Thread.ofVirtual().name("wormhole-write-" + line.owner.name()).unstarted(this::writeQueued);
+            writer = Thread.ofVirtual()
+                    .name("wormhole-write-" + line.owner.name())
+                    .unstarted(this::writeQueued);
         }
 
         void start() {
@@ -788,7 +787,8 @@ public final class Peers implements AutoCloseable {
         void suspect(Call call) {
             var written = call.writtenAt;
             if (written != 0 && lastHeard - written >= 0) return;
-            if (written == 0 && outstanding.size() > 1 && System.nanoTime() - lastHeard < TimeUnit.SECONDS.toNanos(1)) return;
+            if (written == 0 && outstanding.size() > 1 && System.nanoTime() - lastHeard < TimeUnit.SECONDS.toNanos(1))
+                return;
             draining = true;
             line.detach(this);
         }

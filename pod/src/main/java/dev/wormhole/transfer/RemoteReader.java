@@ -153,7 +153,8 @@ public final class RemoteReader {
             } catch (ExecutionException e) {
                 // It may have been somebody else's fetch, begun long before or with other holders.
                 if (endsAt - System.nanoTime() <= WHOLE_NANOS / 4 || e.getCause() instanceof Final) {
-                    throw new IOException(e.getCause() == null ? "" : e.getCause().getMessage(), e);
+                    throw new IOException(
+                            e.getCause() == null ? "" : e.getCause().getMessage(), e);
                 }
                 waited = request(slice, holders, block, block, false).getFirst();
             }
@@ -297,7 +298,10 @@ public final class RemoteReader {
     }
 
     /** What one holder answered; one of both. */
-    private record Answer(Incarnation holder, @Nullable Fetched fetched, @Nullable IOException failure) {}
+    private record Answer(
+            Incarnation holder,
+            @Nullable Fetched fetched,
+            @Nullable IOException failure) {}
 
     private Fetched fromAnyone(Run run) throws IOException, InterruptedException {
         var endsAt = System.nanoTime() + WHOLE_NANOS;
@@ -322,8 +326,8 @@ public final class RemoteReader {
             }
             var left = endsAt - System.nanoTime();
             if (left <= 0) break;
-            var answer = answers.poll(
-                    asked < candidates.size() ? Math.min(left, HEDGE_NANOS) : left, TimeUnit.NANOSECONDS);
+            var answer =
+                    answers.poll(asked < candidates.size() ? Math.min(left, HEDGE_NANOS) : left, TimeUnit.NANOSECONDS);
             if (answer == null) continue;
             if (answer.fetched != null) return answer.fetched;
             open--;
@@ -341,7 +345,8 @@ public final class RemoteReader {
     /** The healthy before the shunned, the fast before the slow; equally fast ones take turns. */
     private List<Incarnation> ranked(Run run) {
         var all = new ArrayList<>(new LinkedHashSet<>(run.holders));
-        all.sort(Comparator.<Incarnation, Boolean>comparing(holder -> memory(holder).isShunned())
+        all.sort(Comparator.<Incarnation, Boolean>comparing(
+                        holder -> memory(holder).isShunned())
                 .thenComparingLong(holder -> memory(holder).nanos));
         if (all.size() < 2 || memory(all.get(1)).isShunned()) return all;
         var fastest = memory(all.getFirst()).nanos;
@@ -388,8 +393,7 @@ public final class RemoteReader {
     private Fetched ask(Run run, Incarnation holder, Duration deadline) throws IOException, InterruptedException {
         var offset = run.first * Blocks.BYTES;
         var request = Messages.writer().putSlice(run.slice).putLong(offset).putInt(run.blocks.size());
-        var reply =
-                peers.await(Lane.READ, holder, Kinds.READ_BLOCKS, deadline, ByteBuffer.wrap(request.toBytes()));
+        var reply = peers.await(Lane.READ, holder, Kinds.READ_BLOCKS, deadline, ByteBuffer.wrap(request.toBytes()));
         var body = ByteBuffer.wrap(reply.body());
         if (body.remaining() < 12) throw new MalformedMessageException("no blocks");
         var length = body.getLong(0);

@@ -45,8 +45,7 @@ final class Route {
     }
 
     /** The chain to try now; null when nothing more is to be done. */
-    @Nullable
-    List<Incarnation> next() {
+    @Nullable List<Incarnation> next() {
         var prompt = new ArrayList<>(targets);
         prompt.removeAll(late);
         if (!prompt.isEmpty()) return prompt;

@@ -207,8 +207,7 @@ public final class Server implements AutoCloseable {
 
     private void serve(Transport.Duplex duplex) {
         Connection connection = null;
-        var watch = deadlines.after(
-                limits.greetingTimeout.toNanos(), () -> Thread.startVirtualThread(duplex::close));
+        var watch = deadlines.after(limits.greetingTimeout.toNanos(), () -> Thread.startVirtualThread(duplex::close));
         try {
             var in = new Frame.In(duplex, Handshake.BODY_MAX);
             connection = greet(duplex, in);
@@ -368,9 +367,8 @@ public final class Server implements AutoCloseable {
 
         void checkSender(Frame frame) throws IOException {
             if (frame.sender != other.number() || frame.generation != other.generation()) {
-                throw new MalformedMessageException(
-                        "frame of p" + frame.sender + ", generation " + frame.generation + " on a connection of "
-                                + other.incarnation() + ", generation " + other.generation());
+                throw new MalformedMessageException("frame of p" + frame.sender + ", generation " + frame.generation
+                        + " on a connection of " + other.incarnation() + ", generation " + other.generation());
             }
         }
 
@@ -520,7 +518,8 @@ public final class Server implements AutoCloseable {
                 later = future;
                 if (answered) future.cancel(false);
             }
-            // On a thread of our own: whoever completes it, say the thread that applies the log, must not wait for a socket.
+            // On a thread of our own: whoever completes it, say the thread that applies the log, must not wait for a
+            // socket.
             var _ = future.whenComplete((body, failure) -> Thread.startVirtualThread(() -> {
                 try {
                     if (failure == null) answer(ByteBuffer.wrap(body));
@@ -541,9 +540,8 @@ public final class Server implements AutoCloseable {
         }
 
         private void fail(Throwable failure) {
-            var cause = failure instanceof CompletionException && failure.getCause() != null
-                    ? failure.getCause()
-                    : failure;
+            var cause =
+                    failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
             switch (cause) {
                 case PeerRefused refused -> refuse(refused.code(), String.valueOf(refused.getMessage()));
                 case MalformedMessageException malformed ->

@@ -163,7 +163,8 @@ public final class SliceReceiver {
     }
 
     /** What the future gives in time to be answered with, else the other value. */
-    private static <T> T settled(CompletableFuture<T> future, Request request, T otherwise) throws InterruptedException {
+    private static <T> T settled(CompletableFuture<T> future, Request request, T otherwise)
+            throws InterruptedException {
         try {
             var left = request.timeLeft().toNanos();
             return future.get(left - Math.min(left / 4, 50_000_000), TimeUnit.NANOSECONDS);
@@ -376,7 +377,8 @@ public final class SliceReceiver {
             var whole = false;
             try {
                 passOn(arriving);
-                connection.write(Frame.ACCEPT, 0, slice.value(), body(Messages.writer().putLong(arriving.staged)));
+                connection.write(
+                        Frame.ACCEPT, 0, slice.value(), body(Messages.writer().putLong(arriving.staged)));
                 heardAt = System.nanoTime();
                 receiving = true;
                 receive(arriving);
@@ -619,7 +621,12 @@ public final class SliceReceiver {
             lock.unlock();
         }
         for (var arriving : given) {
-            log.log(Level.INFO, "slice {0} given up at {1} of {2} bytes", arriving.slice, arriving.staged, arriving.length);
+            log.log(
+                    Level.INFO,
+                    "slice {0} given up at {1} of {2} bytes",
+                    arriving.slice,
+                    arriving.staged,
+                    arriving.length);
             end(arriving);
         }
     }

@@ -237,10 +237,8 @@ public final class SliceSender {
 
     private static Route.End end(Exception failure) {
         return switch (failure) {
-            case PeerRefused refused
-            when refused.code() == PeerRefused.OVERLOADED -> Route.End.STALLED;
-            case PeerRefused refused
-            when refused.code() == PeerRefused.BAD_REQUEST -> Route.End.BROKEN;
+            case PeerRefused refused when refused.code() == PeerRefused.OVERLOADED -> Route.End.STALLED;
+            case PeerRefused refused when refused.code() == PeerRefused.BAD_REQUEST -> Route.End.BROKEN;
             case PeerRefused _ -> Route.End.REFUSED;
             case PeerUnreachable _ -> Route.End.UNREACHABLE;
             case PeerTimeout _ -> Route.End.STALLED;
@@ -460,7 +458,8 @@ public final class SliceSender {
             var body = ByteBuffer.allocate(10 + 4 * chain.size()).put(FORMAT).putLong(source.length());
             body.put((byte) (chain.size() - 1));
             for (var next : chain.subList(1, chain.size())) body.putInt(next.number());
-            var left = (int) Math.clamp(TimeUnit.NANOSECONDS.toMillis(endsAt - System.nanoTime()), 1, Integer.MAX_VALUE);
+            var left =
+                    (int) Math.clamp(TimeUnit.NANOSECONDS.toMillis(endsAt - System.nanoTime()), 1, Integer.MAX_VALUE);
             try {
                 stream.write(Frame.PUSH, slice.value(), left, body.flip());
             } catch (IOException e) {

@@ -126,7 +126,11 @@ final class CallsTest {
         Node.introduce(a, b);
         var all = new ArrayList<CompletableFuture<Reply>>();
         for (var i = 0; i < 2000; i++) {
-            all.add(a.peers.call(b.id, ECHO, Messages.writer().putInt(i).putBytes(new byte[i]).toBytes(), LONG));
+            all.add(a.peers.call(
+                    b.id,
+                    ECHO,
+                    Messages.writer().putInt(i).putBytes(new byte[i]).toBytes(),
+                    LONG));
         }
         for (var i = 0; i < 2000; i++) {
             assertThat(Messages.reader(all.get(i).get().body()).getInt()).isEqualTo(i);
@@ -154,12 +158,15 @@ final class CallsTest {
         var b = node(2);
         Node.introduce(a, b);
         assertThatThrownBy(() -> a.peers.await(b.id, REFUSE, new byte[0], LONG))
-                .isInstanceOfSatisfying(PeerRefused.class, e -> assertThat(e.code()).isEqualTo(142))
+                .isInstanceOfSatisfying(
+                        PeerRefused.class, e -> assertThat(e.code()).isEqualTo(142))
                 .hasMessage("no, because");
         assertThatThrownBy(() -> a.peers.await(b.id, 999, new byte[0], LONG))
-                .isInstanceOfSatisfying(PeerRefused.class, e -> assertThat(e.code()).isEqualTo(PeerRefused.UNKNOWN_KIND));
+                .isInstanceOfSatisfying(
+                        PeerRefused.class, e -> assertThat(e.code()).isEqualTo(PeerRefused.UNKNOWN_KIND));
         assertThatThrownBy(() -> a.peers.await(b.id, ORDERED, new byte[1], LONG))
-                .isInstanceOfSatisfying(PeerRefused.class, e -> assertThat(e.code()).isEqualTo(PeerRefused.BAD_REQUEST));
+                .isInstanceOfSatisfying(
+                        PeerRefused.class, e -> assertThat(e.code()).isEqualTo(PeerRefused.BAD_REQUEST));
         assertThatThrownBy(() -> a.peers.await(new Incarnation(77), ECHO, new byte[0], LONG))
                 .isInstanceOf(PeerUnreachable.class);
     }
@@ -278,10 +285,14 @@ final class CallsTest {
         var a = node(1);
         a.identity = Identity.stranger();
         var b = node(2);
-        assertThat(a.peers.callAddress(b.address, JOIN, text("let me in"), LONG).get().body())
+        assertThat(a.peers
+                        .callAddress(b.address, JOIN, text("let me in"), LONG)
+                        .get()
+                        .body())
                 .isEqualTo(text("let me in"));
         assertThat(failure(a.peers.callAddress(b.address, ECHO, text("x"), LONG)))
-                .isInstanceOfSatisfying(PeerRefused.class, e -> assertThat(e.code()).isEqualTo(PeerRefused.STRANGER));
+                .isInstanceOfSatisfying(
+                        PeerRefused.class, e -> assertThat(e.code()).isEqualTo(PeerRefused.STRANGER));
         assertThat(failure(a.peers.callAddress("127.0.0.1:1", JOIN, text("x"), LONG)))
                 .isInstanceOf(PeerUnreachable.class);
     }
@@ -289,8 +300,8 @@ final class CallsTest {
     @Test
     void unansweredCallsAreBoundedOnBothSides() throws Exception {
         var a = node(1, Server.Limits.DEFAULT, new Peers.Limits(8, 1 << 20, Duration.ofSeconds(2), LONG));
-        var few = new Server.Limits(
-                1024, 16, 64, Duration.ofSeconds(2), Duration.ofSeconds(60), 64 << 10, 4, 64L << 20);
+        var few =
+                new Server.Limits(1024, 16, 64, Duration.ofSeconds(2), Duration.ofSeconds(60), 64 << 10, 4, 64L << 20);
         var b = node(2, few, Peers.Limits.DEFAULT);
         Node.introduce(a, b);
         var all = new ArrayList<CompletableFuture<Reply>>();
@@ -299,7 +310,8 @@ final class CallsTest {
         // 12 are refused here and 4 there; the other 4 hang until they are let go.
         for (var one : all.subList(8, 20)) {
             assertThat(failure(one))
-                    .isInstanceOfSatisfying(PeerRefused.class, e -> assertThat(e.code()).isEqualTo(PeerRefused.OVERLOADED));
+                    .isInstanceOfSatisfying(
+                            PeerRefused.class, e -> assertThat(e.code()).isEqualTo(PeerRefused.OVERLOADED));
             overloaded++;
         }
         assertThat(overloaded).isEqualTo(12);
@@ -319,7 +331,10 @@ final class CallsTest {
             a.to(b).flipAfterRead.set(at);
             var sent = Node.bytes(at, 5000);
             try {
-                assertThat(a.peers.await(b.id, ECHO, sent, Duration.ofSeconds(2)).body()).isEqualTo(sent);
+                assertThat(a.peers
+                                .await(b.id, ECHO, sent, Duration.ofSeconds(2))
+                                .body())
+                        .isEqualTo(sent);
                 throw new AssertionError("bit " + at + " went unnoticed");
             } catch (PeerUnreachable e) {
                 assertThat(e).hasMessageContaining("lost");

@@ -32,7 +32,9 @@ final class GarbageTest {
     private static void isWell(Node server) throws Exception {
         try (var other = new Node(9)) {
             other.peers.learn(server.id, List.of(server.address));
-            assertThat(other.peers.await(server.id, ECHO, new byte[] {5}, Duration.ofSeconds(20)).body())
+            assertThat(other.peers
+                            .await(server.id, ECHO, new byte[] {5}, Duration.ofSeconds(20))
+                            .body())
                     .containsExactly(5);
         }
     }
@@ -62,8 +64,9 @@ final class GarbageTest {
                     var bytes = new byte[random.nextInt(1, 300)];
                     random.nextBytes(bytes);
                     // Half of them begin like a frame.
-                    if (random.nextBoolean()) ByteBuffer.wrap(bytes, 0, Math.min(4, bytes.length)).put(
-                            new byte[] {0x57, 0x48, 0x46, 0x31}, 0, Math.min(4, bytes.length));
+                    if (random.nextBoolean())
+                        ByteBuffer.wrap(bytes, 0, Math.min(4, bytes.length))
+                                .put(new byte[] {0x57, 0x48, 0x46, 0x31}, 0, Math.min(4, bytes.length));
                     duplex.write(ByteBuffer.wrap(bytes));
                     if (bytes.length >= Frame.HEADER_BYTES) {
                         assertThat(drain(duplex)).as("seed " + seed).isZero();
@@ -95,8 +98,7 @@ final class GarbageTest {
                     var kind = random.nextInt(4);
                     duplex.write(Frame.encode(type, kind, pod, 1000, random.nextInt(5), 0, ByteBuffer.wrap(body)));
                     if (random.nextBoolean()) {
-                        duplex.write(Frame.encode(
-                                Frame.DATA, 3, pod, 0, random.nextInt(5), 0, ByteBuffer.wrap(body)));
+                        duplex.write(Frame.encode(Frame.DATA, 3, pod, 0, random.nextInt(5), 0, ByteBuffer.wrap(body)));
                     }
                     var read = duplex.read(ByteBuffer.allocate(4096));
                     assertThat(read).as("seed " + seed + " step " + i).isNotZero();
@@ -200,7 +202,8 @@ final class GarbageTest {
                     .as("seed " + seed)
                     .isInstanceOf(MalformedMessageException.class);
         }
-        assertThatThrownBy(() -> Messages.reader(new byte[] {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1}).getVarint())
+        assertThatThrownBy(() -> Messages.reader(new byte[] {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1})
+                        .getVarint())
                 .isInstanceOf(MalformedMessageException.class);
         assertThatThrownBy(() -> Messages.reader(
                                 Messages.writer().putVarint(1L << 40).toBytes())
@@ -208,8 +211,8 @@ final class GarbageTest {
                 .isInstanceOf(MalformedMessageException.class);
     }
 
-    private static void read(
-            Messages.Reader in, long number, byte[] bytes, SliceId slice, List<Incarnation> pods) throws IOException {
+    private static void read(Messages.Reader in, long number, byte[] bytes, SliceId slice, List<Incarnation> pods)
+            throws IOException {
         assertThat(in.getVarint()).isEqualTo(number);
         assertThat(in.getBytes(50)).isEqualTo(bytes);
         assertThat(in.getString(100)).isEqualTo("Grüße " + number);

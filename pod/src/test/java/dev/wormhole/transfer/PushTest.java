@@ -145,7 +145,8 @@ final class PushTest {
         assertThat(push(a, slice, b)).isEmpty();
         a.to(b).cut = true;
         a.to(b).down = false;
-        assertThat(push(a, slice, Duration.ofMillis(1500), b).get(20, TimeUnit.SECONDS)).isEmpty();
+        assertThat(push(a, slice, Duration.ofMillis(1500), b).get(20, TimeUnit.SECONDS))
+                .isEmpty();
     }
 
     @Test
@@ -248,7 +249,8 @@ final class PushTest {
         var second = push(b, slice, LONG, c);
         var third = push(a, slice, LONG, c);
         gate.countDown();
-        for (var one : List.of(first, second, third)) assertThat(one.get(30, TimeUnit.SECONDS)).containsExactly(c.id);
+        for (var one : List.of(first, second, third))
+            assertThat(one.get(30, TimeUnit.SECONDS)).containsExactly(c.id);
         has(c, slice, bytes);
         assertThat(c.memory().staged).isEqualTo(1);
     }

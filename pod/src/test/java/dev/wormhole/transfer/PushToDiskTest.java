@@ -45,12 +45,7 @@ final class PushToDiskTest {
     }
 
     private static Node node(int number, SliceStore store) throws IOException {
-        return new Node(
-                        number,
-                        store,
-                        Peers.Limits.DEFAULT,
-                        Server.Limits.DEFAULT,
-                        SliceReceiver.Limits.DEFAULT)
+        return new Node(number, store, Peers.Limits.DEFAULT, Server.Limits.DEFAULT, SliceReceiver.Limits.DEFAULT)
                 .start();
     }
 
@@ -96,7 +91,10 @@ final class PushToDiskTest {
             // Sent away and back again: a deleted slice can be taken anew.
             var one = a.slice(1);
             storeB.delete(List.of(one));
-            assertThat(a.sender.push(one, storeA.length(one), List.of(b.id), LONG).get()).containsExactly(b.id);
+            assertThat(a.sender
+                            .push(one, storeA.length(one), List.of(b.id), LONG)
+                            .get())
+                    .containsExactly(b.id);
         }
         areThere("b", atB, expected);
         areThere("c", atC, expected);
@@ -107,7 +105,8 @@ final class PushToDiskTest {
             for (var slice : slices) {
                 assertThat(again.isDurable(slice)).as("%s", slice).isTrue();
                 var into = ByteBuffer.allocate(expected.get(slice).length);
-                while (into.hasRemaining()) assertThat(again.read(slice, into.position(), into)).isPositive();
+                while (into.hasRemaining())
+                    assertThat(again.read(slice, into.position(), into)).isPositive();
                 assertThat(into.array()).as("%s", slice).isEqualTo(expected.get(slice));
             }
         }

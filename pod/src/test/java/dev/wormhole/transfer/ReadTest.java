@@ -67,7 +67,9 @@ final class ReadTest {
             assertThat(read(offset, count)).as("seed " + seed).isEqualTo(expected(offset, count));
         }
         assertThat(a.reader.cachedBytes()).isLessThanOrEqualTo(RemoteReader.Limits.DEFAULT.cacheBytesMax());
-        assertThatThrownBy(() -> read(LENGTH - 10, 11)).isInstanceOf(IOException.class).hasMessageContaining("ends before");
+        assertThatThrownBy(() -> read(LENGTH - 10, 11))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("ends before");
         assertThatThrownBy(() -> read(LENGTH + 100_000, 1)).isInstanceOf(IOException.class);
     }
 
@@ -76,7 +78,8 @@ final class ReadTest {
         for (var offset = 0; offset + 4096 <= LENGTH; offset += 4096) {
             assertThat(read(offset, 4096)).isEqualTo(expected(offset, 4096));
         }
-        var calls = a.peers.stats().get(b.id).calls() + a.peers.stats().get(c.id).calls();
+        var calls =
+                a.peers.stats().get(b.id).calls() + a.peers.stats().get(c.id).calls();
         // 113 blocks by 1,793 reads; most came by the megabyte.
         assertThat(calls).isLessThan(40);
     }

@@ -70,7 +70,9 @@ final class RouteTest {
                 // A pod that only stalls is bounded by the push's deadline, so it gives in at last here.
                 var ends = Route.End.values();
                 var end = steps > 20 ? Route.End.REFUSED : ends[random.nextInt(ends.length)];
-                var told = random.nextInt(3) == 0 ? List.of(chain.get(random.nextInt(chain.size()))) : List.<Incarnation>of();
+                var told = random.nextInt(3) == 0
+                        ? List.of(chain.get(random.nextInt(chain.size())))
+                        : List.<Incarnation>of();
                 have.addAll(told);
                 route.ended(chain, end, told, steps < 10 && random.nextBoolean());
                 assertThat(++steps).as("seed " + seed).isLessThan(60);

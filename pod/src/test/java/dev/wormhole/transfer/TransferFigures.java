@@ -35,7 +35,8 @@ final class TransferFigures {
     private static void print(String what, long[] nanos) {
         Arrays.sort(nanos);
         System.out.printf(
-                "%-28s p50 %7.1f us  p99 %7.1f us%n", what, nanos[nanos.length / 2] / 1e3, nanos[nanos.length * 99 / 100] / 1e3);
+                "%-28s p50 %7.1f us  p99 %7.1f us%n",
+                what, nanos[nanos.length / 2] / 1e3, nanos[nanos.length * 99 / 100] / 1e3);
     }
 
     private static SliceId sealed(ContentStore store, Node node, byte[] bytes) throws Exception {
@@ -61,7 +62,10 @@ final class TransferFigures {
             var reader = new RemoteReader(peers, RemoteReader.Limits.DEFAULT);
             var body = new byte[100];
             times("call, await", 20_000, () -> peers.await(b.id, 300, body, LONG));
-            times("call, future", 20_000, () -> peers.call(b.id, 300, body, LONG).get());
+            times(
+                    "call, future",
+                    20_000,
+                    () -> peers.call(b.id, 300, body, LONG).get());
             var page = Node.bytes(1, 4096);
             times("push 4 KiB, alone", 5_000, () -> {
                 var slice = sealed(a.store, a, page);
