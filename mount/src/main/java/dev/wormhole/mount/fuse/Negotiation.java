@@ -9,7 +9,13 @@ package dev.wormhole.mount.fuse;
  * @param pageBytes the kernel's page size
  */
 public record Negotiation(
-        int minor, int maxReadaheadBytes, long flags, int maxBackground, int congestionThreshold, int maxWriteBytes, int pageBytes) {
+        int minor,
+        int maxReadaheadBytes,
+        long flags,
+        int maxBackground,
+        int congestionThreshold,
+        int maxWriteBytes,
+        int pageBytes) {
     public static final int MAJOR = 7;
     /** The newest revision whose structures are known here. */
     public static final int MINOR = 45;

@@ -73,40 +73,39 @@ public sealed interface Reply {
     static int encode(Reply reply, long unique, long address) {
         long out = address + HEADER_BYTES;
         int error = 0;
-        int length =
-                switch (reply) {
-                    case Failed(int errno) -> {
-                        error = -errno;
-                        yield 0;
-                    }
-                    case Done() -> 0;
-                    case Entry entry -> entry(entry, out);
-                    case Attributes(var attributes, long valid) -> {
-                        validity(valid, out, out + 8);
-                        putInt(out + 12, 0);
-                        attributes(attributes, out + 16);
-                        yield 104;
-                    }
-                    case ExtendedAttributes(var attributes, long valid) -> statx(attributes, valid, out);
-                    case Opened opened -> opened(opened, out);
-                    case Created(var entry, var opened) -> {
-                        int bytes = entry(entry, out);
-                        yield bytes + opened(opened, out + bytes);
-                    }
-                    case Written(int bytes) -> pair(bytes, out);
-                    case XattrSize(int bytes) -> pair(bytes, out);
-                    case Wide(long value) -> {
-                        putLong(out, value);
-                        yield 8;
-                    }
-                    case Bytes(byte[] bytes) -> {
-                        putBytes(out, bytes);
-                        yield bytes.length;
-                    }
-                    case InPlace(int bytes) -> bytes;
-                    case Space space -> space(space, out);
-                    case Agreed(var terms) -> init(terms, out);
-                };
+        int length = switch (reply) {
+            case Failed(int errno) -> {
+                error = -errno;
+                yield 0;
+            }
+            case Done() -> 0;
+            case Entry entry -> entry(entry, out);
+            case Attributes(var attributes, long valid) -> {
+                validity(valid, out, out + 8);
+                putInt(out + 12, 0);
+                attributes(attributes, out + 16);
+                yield 104;
+            }
+            case ExtendedAttributes(var attributes, long valid) -> statx(attributes, valid, out);
+            case Opened opened -> opened(opened, out);
+            case Created(var entry, var opened) -> {
+                int bytes = entry(entry, out);
+                yield bytes + opened(opened, out + bytes);
+            }
+            case Written(int bytes) -> pair(bytes, out);
+            case XattrSize(int bytes) -> pair(bytes, out);
+            case Wide(long value) -> {
+                putLong(out, value);
+                yield 8;
+            }
+            case Bytes(byte[] bytes) -> {
+                putBytes(out, bytes);
+                yield bytes.length;
+            }
+            case InPlace(int bytes) -> bytes;
+            case Space space -> space(space, out);
+            case Agreed(var terms) -> init(terms, out);
+        };
         putInt(address, HEADER_BYTES + length);
         putInt(address + 4, error);
         putLong(address + 8, unique);

@@ -180,10 +180,7 @@ public sealed interface Request {
             case Opcode.GETATTR ->
                 new GetAttr(header, (getInt(need(opcode, in, 16, end)) & 1) != 0 ? getLong(in + 8) : 0);
             case Opcode.STATX ->
-                new Statx(
-                        header,
-                        (getInt(need(opcode, in, 24, end)) & 1) != 0 ? getLong(in + 8) : 0,
-                        getInt(in + 20));
+                new Statx(header, (getInt(need(opcode, in, 24, end)) & 1) != 0 ? getLong(in + 8) : 0, getInt(in + 20));
             case Opcode.SETATTR -> setAttr(header, need(opcode, in, 88, end));
             case Opcode.READLINK -> new ReadLink(header);
             case Opcode.SYMLINK -> {
@@ -230,8 +227,7 @@ public sealed interface Request {
                         size(opcode, in + 16),
                         opcode == Opcode.READDIRPLUS);
             case Opcode.RELEASEDIR -> new ReleaseDir(header, getLong(need(opcode, in, 24, end)));
-            case Opcode.FSYNCDIR ->
-                new FsyncDir(header, getLong(need(opcode, in, 16, end)), (getInt(in + 8) & 1) != 0);
+            case Opcode.FSYNCDIR -> new FsyncDir(header, getLong(need(opcode, in, 16, end)), (getInt(in + 8) & 1) != 0);
             case Opcode.CREATE ->
                 new Create(header, name(opcode, in + 16, end), getInt(need(opcode, in, 16, end)), getInt(in + 4));
             case Opcode.TMPFILE -> new TmpFile(header, getInt(need(opcode, in, 16, end)), getInt(in + 4));
@@ -239,11 +235,7 @@ public sealed interface Request {
             case Opcode.DESTROY -> new Destroy(header);
             case Opcode.FALLOCATE ->
                 new Fallocate(
-                        header,
-                        getLong(need(opcode, in, 32, end)),
-                        getLong(in + 8),
-                        getLong(in + 16),
-                        getInt(in + 24));
+                        header, getLong(need(opcode, in, 32, end)), getLong(in + 8), getLong(in + 16), getInt(in + 24));
             case Opcode.LSEEK ->
                 new Lseek(header, getLong(need(opcode, in, 24, end)), getLong(in + 8), getInt(in + 16));
             case Opcode.COPY_FILE_RANGE, Opcode.COPY_FILE_RANGE_64 ->

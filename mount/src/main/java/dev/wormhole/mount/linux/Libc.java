@@ -97,7 +97,8 @@ final class Libc {
     static long mapPages(long bytes) {
         try (var arena = Arena.ofConfined()) {
             var state = arena.allocate(STATE_BYTES, 8);
-            long at = (long) Mmap.CALL.invokeExact(state, 0L, bytes, 3 /* READ|WRITE */, 0x4022 /* PRIVATE|ANON|NORESERVE */, -1, 0L);
+            long at = (long) Mmap.CALL.invokeExact(
+                    state, 0L, bytes, 3 /* READ|WRITE */, 0x4022 /* PRIVATE|ANON|NORESERVE */, -1, 0L);
             if (at == -1) throw new OutOfMemoryError("mmap of " + bytes + " bytes: errno " + errno(state));
             return at;
         } catch (Error e) {
@@ -146,8 +147,8 @@ final class Libc {
     static int open(String path, int flags) {
         try (var arena = Arena.ofConfined()) {
             var state = arena.allocate(STATE_BYTES, 8);
-            int fd = (int) Open.CALL.invokeExact(
-                    state, arena.allocateFrom(path, PATHS).address(), flags, 0);
+            int fd = (int)
+                    Open.CALL.invokeExact(state, arena.allocateFrom(path, PATHS).address(), flags, 0);
             return fd < 0 ? -errno(state) : fd;
         } catch (Throwable e) {
             throw broken(e);
@@ -291,8 +292,8 @@ final class Libc {
     // -- what only a mount through fusermount3 needs --
 
     private static final class Socketpair {
-        static final MethodHandle CALL = bind(
-                "socketpair", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG), ERRNO);
+        static final MethodHandle CALL =
+                bind("socketpair", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG), ERRNO);
     }
 
     /** A connected pair of local stream sockets that no child inherits. */
@@ -347,7 +348,8 @@ final class Libc {
                         pid.address(), program, actions, 0L, strings(arena, arguments), strings(arena, environment));
             int ignored = (int) Spawn.DESTROY.invokeExact(actions);
             if (r != 0)
-                throw new IOException("cannot start " + arguments[0] + (r == ENOENT ? ": not installed" : ": errno " + r));
+                throw new IOException(
+                        "cannot start " + arguments[0] + (r == ENOENT ? ": not installed" : ": errno " + r));
             return pid.get(JAVA_INT, 0);
         } catch (IOException e) {
             throw e;
@@ -392,7 +394,8 @@ final class Libc {
             vector.set(JAVA_LONG, 0, data.address());
             vector.set(JAVA_LONG, 8, 1);
             var control = arena.allocate(64, 8);
-            var message = arena.allocate(56, 8); // struct msghdr: name, namelen, iov, iovlen, control, controllen, flags
+            var message =
+                    arena.allocate(56, 8); // struct msghdr: name, namelen, iov, iovlen, control, controllen, flags
             message.set(JAVA_LONG, 16, vector.address());
             message.set(JAVA_LONG, 24, 1);
             message.set(JAVA_LONG, 32, control.address());

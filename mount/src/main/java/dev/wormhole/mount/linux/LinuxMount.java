@@ -155,8 +155,8 @@ public final class LinuxMount implements AutoCloseable {
             int status = Libc.waitFor(pid);
             if (fd >= 0 && status == 0) return fd;
             if (fd >= 0) Libc.close(fd);
-            throw new IOException("cannot mount on " + path + ": "
-                    + new String(Files.readAllBytes(errors), Libc.PATHS).strip());
+            throw new IOException(
+                    "cannot mount on " + path + ": " + new String(Files.readAllBytes(errors), Libc.PATHS).strip());
         } finally {
             Libc.close(pair[1]);
             Files.deleteIfExists(errors);

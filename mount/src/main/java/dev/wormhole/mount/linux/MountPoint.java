@@ -55,8 +55,7 @@ final class MountPoint {
             var top = MountTable.topmostAt(path.toString());
             if (top == null || !top.type().startsWith("fuse")) return;
             if (!isDead(path)) {
-                if (top.type().equals(TYPE))
-                    throw new IOException(path + " is mounted already, from " + top.source());
+                if (top.type().equals(TYPE)) throw new IOException(path + " is mounted already, from " + top.source());
                 return; // an ordinary filesystem that happens to be FUSE: judged like any directory
             }
             if (!top.type().equals(TYPE))
@@ -69,7 +68,8 @@ final class MountPoint {
     /** Whether the daemon of the mount is gone. Asked on a thread of its own, as one that hangs would not answer. */
     static boolean isDead(Path path) throws IOException, InterruptedException {
         var mode = new AtomicInteger(Integer.MIN_VALUE);
-        Thread probe = Thread.ofPlatform().daemon().name("fuse-probe").start(() -> mode.set(Libc.mode(path.toString())));
+        Thread probe =
+                Thread.ofPlatform().daemon().name("fuse-probe").start(() -> mode.set(Libc.mode(path.toString())));
         probe.join(PROBE_MILLIS);
         if (mode.get() == Integer.MIN_VALUE)
             throw new IOException("cannot mount on " + path + ": what is mounted there does not answer");

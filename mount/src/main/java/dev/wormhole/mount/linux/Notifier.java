@@ -137,7 +137,8 @@ final class Notifier implements KernelCache {
                     // ENOENT: the kernel does not know the inode, so it has nothing to drop
                     if (r != 0 && r != -Libc.ENOENT && r != -Libc.EINTR)
                         troubles.note(
-                                System.Logger.Level.WARNING, name + ": notification of inode " + inode + ": errno " + -r);
+                                System.Logger.Level.WARNING,
+                                name + ": notification of inode " + inode + ": errno " + -r);
                 }
             } catch (Throwable e) {
                 troubles.bug(name, e);

@@ -32,11 +32,8 @@ final class Operations {
     private static final int O_TRUNC = 01000;
     private static final int SET_IDS = 06000;
     private static final int UID_OR_GID = Request.SetAttr.UID | Request.SetAttr.GID;
-    private static final int ANYTHING = UID_OR_GID
-            | Request.SetAttr.MODE
-            | Request.SetAttr.SIZE
-            | Request.SetAttr.ATIME
-            | Request.SetAttr.MTIME;
+    private static final int ANYTHING =
+            UID_OR_GID | Request.SetAttr.MODE | Request.SetAttr.SIZE | Request.SetAttr.ATIME | Request.SetAttr.MTIME;
     private static final byte[] SYSTEM_XATTRS = "system.".getBytes(StandardCharsets.US_ASCII);
     /** Most bytes that a reply of 32 bits can tell of, in whole pages. */
     private static final long COPY_BYTES_MAX = 0x7fff_f000L;
@@ -91,8 +88,7 @@ final class Operations {
                 reply(
                         fs.openDirectory(node(h)),
                         o -> new Reply.Opened(
-                                o.handle(),
-                                o.keepCache() ? Reply.Opened.CACHE_DIR | Reply.Opened.KEEP_CACHE : 0));
+                                o.handle(), o.keepCache() ? Reply.Opened.CACHE_DIR | Reply.Opened.KEEP_CACHE : 0));
             case Request.ReadDir r -> list(r, payload(slab));
             case Request.ReleaseDir(var _, long handle) -> {
                 fs.releaseDirectory(handle);
@@ -108,13 +104,10 @@ final class Operations {
             }
             case Request.Create r -> create(r);
             case Request.TmpFile(var h, int flags, int mode) ->
-                reply(
-                        fs.createUnnamed(caller(h), node(h), mode & 07777, flags),
-                        Operations::createdReply);
+                reply(fs.createUnnamed(caller(h), node(h), mode & 07777, flags), Operations::createdReply);
             case Request.SetAttr r -> setAttributes(r);
             case Request.ReadLink(var h) -> reply(fs.readSymlink(node(h)), Reply.Bytes::new);
-            case Request.Symlink(var h, byte[] name, byte[] target) ->
-                make(h, name, FileType.SYMLINK, 0777, 0, target);
+            case Request.Symlink(var h, byte[] name, byte[] target) -> make(h, name, FileType.SYMLINK, 0777, 0, target);
             case Request.MkNod(var h, byte[] name, int mode, int device) -> {
                 FileType type = FileType.ofMode(mode);
                 yield type == null ? refused(Errno.EINVAL) : make(h, name, type, mode & 07777, device, new byte[0]);
@@ -195,8 +188,8 @@ final class Operations {
         InodeId inode = node(r.header());
         if (r.killPrivileges() && (r.flags() & O_TRUNC) != 0) {
             var found = fs.attributes(inode, 0);
-            if (found instanceof Answer.Ok<FileSystem.Stat>(var stat) && (stat.attributes().permissions() & SET_IDS) != 0)
-                return openClearingSetIds(inode, r.flags());
+            if (found instanceof Answer.Ok<FileSystem.Stat>(var stat)
+                    && (stat.attributes().permissions() & SET_IDS) != 0) return openClearingSetIds(inode, r.flags());
         }
         return reply(fs.open(inode, r.flags()), Operations::openedReply);
     }
@@ -208,8 +201,8 @@ final class Operations {
         var truncation = new FileSystem.Changes(null, null, null, 0L, null, null, true);
         boolean truncated = false;
         try {
-            if (fs.setAttributes(inode, file.handle(), truncation) instanceof Answer.Refused<FileSystem.Stat>(var errno))
-                return refused(errno);
+            if (fs.setAttributes(inode, file.handle(), truncation)
+                    instanceof Answer.Refused<FileSystem.Stat>(var errno)) return refused(errno);
             truncated = true;
             kernel.attributesChanged(inode); // it expects OPEN to change the size, not the mode
             return openedReply(new FileSystem.Opened(file.handle(), false, file.directIo()));
@@ -265,13 +258,12 @@ final class Operations {
 
     private Reply rename(Request.Rename r) throws IOException, InterruptedException {
         if (tooLong(r.name()) || tooLong(r.newName())) return refused(Errno.ENAMETOOLONG);
-        RenameMode mode =
-                switch (r.flags()) {
-                    case 0 -> RenameMode.REPLACE;
-                    case Request.Rename.NO_REPLACE -> RenameMode.NO_REPLACE;
-                    case Request.Rename.EXCHANGE -> RenameMode.EXCHANGE;
-                    default -> null;
-                };
+        RenameMode mode = switch (r.flags()) {
+            case 0 -> RenameMode.REPLACE;
+            case Request.Rename.NO_REPLACE -> RenameMode.NO_REPLACE;
+            case Request.Rename.EXCHANGE -> RenameMode.EXCHANGE;
+            default -> null;
+        };
         if (mode == null) return refused(Errno.EINVAL);
         return done(fs.rename(
                 node(r.header()),
@@ -283,20 +275,19 @@ final class Operations {
 
     private Reply setXattr(Request.SetXattr r) throws IOException, InterruptedException {
         if (isSystem(r.name())) return NOT_SUPPORTED;
-        XattrMode mode =
-                switch (r.flags()) {
-                    case 0 -> XattrMode.ANY;
-                    case Request.SetXattr.CREATE -> XattrMode.CREATE;
-                    case Request.SetXattr.REPLACE -> XattrMode.REPLACE;
-                    default -> null;
-                };
+        XattrMode mode = switch (r.flags()) {
+            case 0 -> XattrMode.ANY;
+            case Request.SetXattr.CREATE -> XattrMode.CREATE;
+            case Request.SetXattr.REPLACE -> XattrMode.REPLACE;
+            default -> null;
+        };
         if (mode == null) return refused(Errno.EINVAL);
         return done(fs.setXattr(node(r.header()), r.name(), r.value(), mode));
     }
 
     private Reply copyRange(Request.CopyFileRange r) throws IOException, InterruptedException {
-        var copied = fs.copyRange(
-                r.handle(), r.offset(), r.toHandle(), r.toOffset(), Math.min(r.length(), COPY_BYTES_MAX));
+        var copied =
+                fs.copyRange(r.handle(), r.offset(), r.toHandle(), r.toOffset(), Math.min(r.length(), COPY_BYTES_MAX));
         return r.wide()
                 ? reply(copied, Reply.Wide::new)
                 : reply(copied, bytes -> new Reply.Written(Math.toIntExact(bytes)));
@@ -388,8 +379,7 @@ final class Operations {
     }
 
     private static Reply.Entry entryReply(FileSystem.Entry entry) {
-        return new Reply.Entry(
-                attributes(entry.attributes()), entry.entryValidNanos(), entry.attributesValidNanos());
+        return new Reply.Entry(attributes(entry.attributes()), entry.entryValidNanos(), entry.attributesValidNanos());
     }
 
     private static Reply attributesReply(FileSystem.Stat stat) {

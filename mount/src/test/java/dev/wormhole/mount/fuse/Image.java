@@ -14,7 +14,14 @@ final class Image {
 
     static Image request(int opcode) {
         var image = new Image();
-        image.u32(0).u32(opcode).u64(0x1122_3344L).u64(77).u32(1000).u32(2000).u32(3000).u32(0);
+        image.u32(0)
+                .u32(opcode)
+                .u64(0x1122_3344L)
+                .u64(77)
+                .u32(1000)
+                .u32(2000)
+                .u32(3000)
+                .u32(0);
         return image;
     }
 

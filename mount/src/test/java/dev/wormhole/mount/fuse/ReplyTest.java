@@ -46,7 +46,8 @@ class ReplyTest {
     }
 
     private static Image entry(Image image) {
-        return attributes(image.u64(0x1_0000_0007L).u64(0).u64(0).u64(2).u32(100_000_000).u32(5));
+        return attributes(
+                image.u64(0x1_0000_0007L).u64(0).u64(0).u64(2).u32(100_000_000).u32(5));
     }
 
     private void same(Reply reply, Image expected) {
@@ -55,7 +56,9 @@ class ReplyTest {
         assertThat(length).isEqualTo(expected.length());
         assertThat(out.asSlice(0, length).toArray(ValueLayout.JAVA_BYTE))
                 .isEqualTo(expected.in(arena).toArray(ValueLayout.JAVA_BYTE));
-        assertThat(out.get(ValueLayout.JAVA_BYTE, length)).as("nothing behind the reply").isEqualTo((byte) 0x5a);
+        assertThat(out.get(ValueLayout.JAVA_BYTE, length))
+                .as("nothing behind the reply")
+                .isEqualTo((byte) 0x5a);
     }
 
     @Test
@@ -63,9 +66,13 @@ class ReplyTest {
         same(new Reply.Failed(2), image(-2, 0));
         same(Reply.Done.INSTANCE, image(0, 0));
         same(ENTRY, entry(image(0, 128)));
-        same(new Reply.Attributes(FILE, 1_000_000_002L), attributes(image(0, 104).u64(1).u32(2).u32(0)));
+        same(
+                new Reply.Attributes(FILE, 1_000_000_002L),
+                attributes(image(0, 104).u64(1).u32(2).u32(0)));
         same(new Reply.Opened(9, 2), image(0, 16).u64(9).u32(2).u32(0));
-        same(new Reply.Created(ENTRY, new Reply.Opened(9, 1)), entry(image(0, 144)).u64(9).u32(1).u32(0));
+        same(
+                new Reply.Created(ENTRY, new Reply.Opened(9, 1)),
+                entry(image(0, 144)).u64(9).u32(1).u32(0));
         same(new Reply.Written(4096), image(0, 8).u32(4096).u32(0));
         same(new Reply.XattrSize(12), image(0, 8).u32(12).u32(0));
         same(new Reply.Wide(1L << 40), image(0, 8).u64(1L << 40));
@@ -87,7 +94,14 @@ class ReplyTest {
     @Test
     void statxTellsTheTimeOfBirthAndTheDeviceInTwoParts() {
         var expected = image(0, 288).u64(1).u32(0).u32(0).u64(0).u64(0);
-        expected.u32(0xfff).u32(4096).u64(0).u32(2).u32(1000).u32(2000).u16(0100644).u16(0);
+        expected.u32(0xfff)
+                .u32(4096)
+                .u64(0)
+                .u32(2)
+                .u32(1000)
+                .u32(2000)
+                .u16(0100644)
+                .u16(0);
         expected.u64(0x1_0000_0007L).u64(5000).u64(16).u64(0);
         expected.u64(1).u32(500_000_001).u32(0);
         expected.u64(0).u32(4).u32(0);

@@ -78,7 +78,14 @@ class RequestTest {
         same(Image.request(13).u64(5).text("h"), new Request.Link(HEADER, 5, bytes("h")));
         same(Image.request(14).u32(0x8001).u32(1), new Request.Open(HEADER, 0x8001, true));
         same(
-                Image.request(15).u64(9).u64(1L << 40).u32(131072).u32(0).u64(0).u32(0).u32(0),
+                Image.request(15)
+                        .u64(9)
+                        .u64(1L << 40)
+                        .u32(131072)
+                        .u32(0)
+                        .u64(0)
+                        .u32(0)
+                        .u32(0),
                 new Request.Read(HEADER, 9, 1L << 40, 131072));
         same(Image.request(17), new Request.StatFs(HEADER));
         same(Image.request(18).u64(9).u32(0).u32(0).u64(0), new Request.Release(HEADER, 9));
@@ -107,15 +114,20 @@ class RequestTest {
                 new Request.TmpFile(HEADER, 0x410002, 0100600));
         same(Image.request(36).u64(42), new Request.Interrupt(HEADER, 42));
         same(Image.request(38), new Request.Destroy(HEADER));
-        same(
-                Image.request(43).u64(9).u64(1).u64(2).u32(3).u32(0),
-                new Request.Fallocate(HEADER, 9, 1, 2, 3));
+        same(Image.request(43).u64(9).u64(1).u64(2).u32(3).u32(0), new Request.Fallocate(HEADER, 9, 1, 2, 3));
         same(Image.request(46).u64(9).u64(1).u32(4).u32(0), new Request.Lseek(HEADER, 9, 1, 4));
         same(
                 Image.request(47).u64(9).u64(1).u64(78).u64(10).u64(2).u64(3).u64(0),
                 new Request.CopyFileRange(HEADER, 9, 1, 10, 2, 3, false));
         same(
-                Image.request(53).u64(9).u64(1).u64(78).u64(10).u64(2).u64(1L << 33).u64(0),
+                Image.request(53)
+                        .u64(9)
+                        .u64(1)
+                        .u64(78)
+                        .u64(10)
+                        .u64(2)
+                        .u64(1L << 33)
+                        .u64(0),
                 new Request.CopyFileRange(HEADER, 9, 1, 10, 2, 1L << 33, true));
         same(Image.request(50).u64(0), new Request.SyncFs(HEADER));
         same(Image.request(4711).u64(0), new Request.Unknown(HEADER, 4711));
@@ -135,8 +147,8 @@ class RequestTest {
                 .in(arena);
         var request = Request.decode(segment.address(), (int) segment.byteSize());
         assertThat(request)
-                .isEqualTo(new Request.Write(
-                        HEADER, 9, 4096, 3, segment.address() + Request.WRITE_PAYLOAD_OFFSET, true));
+                .isEqualTo(
+                        new Request.Write(HEADER, 9, 4096, 3, segment.address() + Request.WRITE_PAYLOAD_OFFSET, true));
     }
 
     @Test
@@ -144,29 +156,46 @@ class RequestTest {
         var init = Image.request(26).u32(7).u32(45).u32(131072).u32(1 << 30 | 1).u32(1 << 4);
         for (int i = 0; i < 11; i++) init.u32(0);
         same(init, new Request.Init(HEADER, 7, 45, 131072, 1L << 36 | 1L << 30 | 1));
-        same(
-                Image.request(26).u32(7).u32(20).u32(131072).u32(1),
-                new Request.Init(HEADER, 7, 20, 131072, 1));
+        same(Image.request(26).u32(7).u32(20).u32(131072).u32(1), new Request.Init(HEADER, 7, 20, 131072, 1));
     }
 
     @Test
     void extensionsBehindTheRequestAreNotPartOfIt() {
         var image = new Image();
-        image.u32(0).u32(9).u64(1).u64(2).u32(0).u32(0).u32(0).u16(2).u16(0).u32(0755).u32(0).text("d");
+        image.u32(0)
+                .u32(9)
+                .u64(1)
+                .u64(2)
+                .u32(0)
+                .u32(0)
+                .u32(0)
+                .u16(2)
+                .u16(0)
+                .u32(0755)
+                .u32(0)
+                .text("d");
         image.u64(1).u64(2);
-        assertThat(decode(image)).isInstanceOfSatisfying(Request.MkDir.class, r -> assertThat(r.name())
-                .isEqualTo(bytes("d")));
+        assertThat(decode(image))
+                .isInstanceOfSatisfying(
+                        Request.MkDir.class, r -> assertThat(r.name()).isEqualTo(bytes("d")));
     }
 
     @Test
     void whatIsCutShortIsRefused() {
-        var whole = Image.request(16).u64(9).u64(0).u32(5000).u32(0).u64(0).u32(0).u32(0).raw(new byte[4999]);
+        var whole = Image.request(16)
+                .u64(9)
+                .u64(0)
+                .u32(5000)
+                .u32(0)
+                .u64(0)
+                .u32(0)
+                .u32(0)
+                .raw(new byte[4999]);
         assertThatThrownBy(() -> decode(whole)).isInstanceOf(ProtocolException.class);
         assertThatThrownBy(() -> decode(Image.request(1).raw((byte) 'x'))).hasMessageContaining("unterminated");
         assertThatThrownBy(() -> decode(Image.request(12).u64(1).text("a"))).hasMessageContaining("unterminated");
         assertThatThrownBy(() -> decode(Image.request(4).u64(0))).isInstanceOf(ProtocolException.class);
-        assertThatThrownBy(() -> decode(Image.request(42).u32(1 << 28).u32(0)))
-                .isInstanceOf(ProtocolException.class);
+        assertThatThrownBy(() -> decode(Image.request(42).u32(1 << 28).u32(0))).isInstanceOf(ProtocolException.class);
         assertThatThrownBy(() -> decode(Image.request(21).u32(-1).u32(0).u64(0).text("n")))
                 .isInstanceOf(ProtocolException.class);
         var segment = Image.request(17).in(arena);
@@ -186,7 +215,9 @@ class RequestTest {
             try (var own = Arena.ofConfined()) {
                 MemorySegment segment = image.in(own);
                 if (random.nextInt(8) == 0) segment.set(ValueLayout.JAVA_SHORT, 36, (short) random.nextInt(8));
-                assertThat(Request.decode(segment.address(), (int) segment.byteSize()).header().unique())
+                assertThat(Request.decode(segment.address(), (int) segment.byteSize())
+                                .header()
+                                .unique())
                         .isEqualTo(HEADER.unique());
             } catch (ProtocolException expected) {
                 assertThat(expected).hasMessageContaining("opcode");

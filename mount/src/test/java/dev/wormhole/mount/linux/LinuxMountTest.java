@@ -43,7 +43,8 @@ class LinuxMountTest {
         assertThat(MountTable.topmostAt(mount.mountPoint().toString()))
                 .satisfies(m -> assertThat(m.type() + " " + m.source()).isEqualTo("fuse.wormhole memory"));
         assertThat(shell.must("stat -f -c '%s %b %f %l' .")).isEqualTo("4096 1048576 524288 255");
-        assertThat(shell.must("cat /sys/class/bdi/0:" + mount.connection() + "/read_ahead_kb")).isEqualTo("1024");
+        assertThat(shell.must("cat /sys/class/bdi/0:" + mount.connection() + "/read_ahead_kb"))
+                .isEqualTo("1024");
         assertThat(mount.terms().maxWriteBytes()).isEqualTo(1 << 20);
     }
 

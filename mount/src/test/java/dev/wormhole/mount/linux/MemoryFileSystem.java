@@ -47,7 +47,9 @@ class MemoryFileSystem implements FileSystem {
         long content;
         int opens;
         byte[] target = new byte[0];
+
         @Nullable Node parent;
+
         final TreeMap<FileName, Name> names = new TreeMap<>();
         final TreeMap<Long, Name> order = new TreeMap<>();
         long cookies = 2;
@@ -253,7 +255,13 @@ class MemoryFileSystem implements FileSystem {
     }
 
     private Answer<Node> add(
-            Caller caller, InodeId directory, FileName name, FileType type, int permissions, int device, byte[] target) {
+            Caller caller,
+            InodeId directory,
+            FileName name,
+            FileType type,
+            int permissions,
+            int device,
+            byte[] target) {
         Node parent = node(directory);
         if (parent == null || parent.links == 0) return no(Errno.ENOENT);
         if (parent.names.containsKey(name)) return no(Errno.EEXIST);
@@ -293,7 +301,13 @@ class MemoryFileSystem implements FileSystem {
 
     @Override
     public Answer<Entry> make(
-            Caller caller, InodeId directory, FileName name, FileType type, int permissions, int device, byte[] target) {
+            Caller caller,
+            InodeId directory,
+            FileName name,
+            FileType type,
+            int permissions,
+            int device,
+            byte[] target) {
         synchronized (lock) {
             return switch (add(caller, directory, name, type, permissions, device, target)) {
                 case Answer.Ok<Node>(var n) -> Answer.ok(entry(n, true));

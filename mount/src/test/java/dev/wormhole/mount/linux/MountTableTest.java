@@ -14,7 +14,8 @@ class MountTableTest {
 
     @Test
     void theRootOfProcIsFound() throws Exception {
-        assertThat(MountTable.topmostAt("/proc")).satisfies(m -> assertThat(m.type()).isEqualTo("proc"));
+        assertThat(MountTable.topmostAt("/proc"))
+                .satisfies(m -> assertThat(m.type()).isEqualTo("proc"));
         assertThat(MountTable.topmostAt("/proc/self")).isNull();
     }
 

@@ -25,13 +25,22 @@ record Shell(Path directory) {
     /** As {@link #run}, and an error if it fails. */
     String must(String script) throws IOException, InterruptedException {
         var result = run("set -e\n" + script);
-        if (result.status != 0) throw new AssertionError("status " + result.status + " of:\n" + script + "\n" + result.output);
+        if (result.status != 0)
+            throw new AssertionError("status " + result.status + " of:\n" + script + "\n" + result.output);
         return result.output;
     }
 
     Process start(String script) throws IOException {
         // the working directory is entered by the child: this process never touches a mount of its own by it
-        return new ProcessBuilder("timeout", "-s", "KILL", "60", "bash", "-c", "cd \"$0\" || exit 99\n" + script, directory.toString())
+        return new ProcessBuilder(
+                        "timeout",
+                        "-s",
+                        "KILL",
+                        "60",
+                        "bash",
+                        "-c",
+                        "cd \"$0\" || exit 99\n" + script,
+                        directory.toString())
                 .redirectErrorStream(true)
                 .start();
     }
