@@ -25,6 +25,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * A pod without a filesystem, in a process of its own: what the commands see of one. Its network is a folder with a file
@@ -32,8 +33,6 @@ import java.util.concurrent.CountDownLatch;
  * not stop, {@code stubborn} refuses to leave.
  */
 final class FakeDaemon {
-    private static volatile long sink;
-
     private FakeDaemon() {}
 
     /** @param args POD_TOML, the folder of the network */
@@ -76,9 +75,7 @@ final class FakeDaemon {
                 network.resolve(pod.name() + ".json"),
                 Json.line(status(config, ProcessHandle.current().pid(), PodState.READY)));
         if (pod.name().equals("deaf")) {
-            Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-                while (true) sink++;
-            }));
+            Runtime.getRuntime().addShutdownHook(new Thread(LockSupport::park));
         }
         var stopped = new CountDownLatch(1);
         ControlHandler ready = (arguments, progress) -> {
