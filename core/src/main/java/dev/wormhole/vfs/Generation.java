@@ -26,6 +26,7 @@ final class Generation {
         final SliceWriter writer;
         boolean sealed;
         long length;
+
         @Nullable CompletableFuture<List<Incarnation>> push;
 
         StagedSlice(SliceWriter writer) {
@@ -47,6 +48,7 @@ final class Generation {
     long appended;
     /** Where the kernel believed that the appended bytes begin. */
     long appendExpectedAt = -1;
+
     long stagedBytes;
     long modifiedNanos;
     long view = Long.MAX_VALUE;

@@ -28,7 +28,9 @@ final class OpenInode {
 
     // ---- guarded by lock
     final ReentrantLock lock = new ReentrantLock();
+
     @Nullable Generation current;
+
     @Nullable Generation committing;
     /** Completes when {@link #committing} is committed or has failed. */
     CompletableFuture<Void> committed = CompletableFuture.completedFuture(null);

@@ -399,7 +399,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                     case Outcome.Done _ -> {
                         Entry entry = entry(directory, id, true);
                         if (entry == null) continue; // made and removed by others at once
-                        Answer<Opened> opened = handle(inode, flags, entry.attributes().content());
+                        Answer<Opened> opened =
+                                handle(inode, flags, entry.attributes().content());
                         if (!(opened instanceof Answer.Ok<Opened>(Opened file))) return Answer.refused(Errno.EMFILE);
                         kept = true;
                         return Answer.ok(new Created(entry, file));
@@ -428,8 +429,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         OpenInode inode = enter(id, true);
         boolean kept = false;
         try {
-            Committed committed =
-                    propose(new Command.CreateOrphan(id, permissions & 07777, caller.uid(), gid, self));
+            Committed committed = propose(new Command.CreateOrphan(id, permissions & 07777, caller.uid(), gid, self));
             inode.changedAt(committed.index());
             if (committed.outcome() instanceof Outcome.Refused(Errno errno)) return Answer.refused(errno);
             inode.heldFromTheStart();
@@ -532,7 +532,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 case Outcome.Refused(Errno errno) -> {
                     boolean looked = errno == Errno.ENOENT || errno == Errno.EEXIST;
                     boolean changed = !expected.equals(metadata.view().lookup(fromDirectory, fromName))
-                            || !java.util.Objects.equals(replaced, metadata.view().lookup(toDirectory, toName));
+                            || !java.util.Objects.equals(
+                                    replaced, metadata.view().lookup(toDirectory, toName));
                     if (!looked || !changed) return Answer.refused(errno);
                 }
             }
@@ -691,7 +692,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         OpenInode entered = inodes.compute(id, (key, known) -> {
             OpenInode inode = known != null
                     ? known
-                    : new OpenInode(id, isNew ? 0 : -1, isNew ? 0 : metadata.view().appliedIndex());
+                    : new OpenInode(
+                            id, isNew ? 0 : -1, isNew ? 0 : metadata.view().appliedIndex());
             inode.opened();
             return inode;
         });
@@ -728,8 +730,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             }
         }
         if (eldest != null)
-            inodes.computeIfPresent(
-                    eldest.id, (id, known) -> known.opens() == 0 && !known.dirty ? null : known);
+            inodes.computeIfPresent(eldest.id, (id, known) -> known.opens() == 0 && !known.dirty ? null : known);
     }
 
     private @Nullable Errno writable(Wish wish) {
@@ -765,14 +766,11 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                     Committed truncated;
                     try {
                         truncated = writeBack.commit(
-                                inode,
-                                false,
-                                new Command.SetAttributes(id, null, null, null, 0L, null, null, true));
+                                inode, false, new Command.SetAttributes(id, null, null, null, 0L, null, null, true));
                     } catch (DisconnectedException e) {
                         return Answer.refused(refusal(disconnected()));
                     }
-                    if (truncated.outcome() instanceof Outcome.Refused(Errno errno))
-                        return stale(errno);
+                    if (truncated.outcome() instanceof Outcome.Refused(Errno errno)) return stale(errno);
                 }
                 now = metadata.view().attributes(id);
                 if (now == null) return Answer.refused(Errno.ESTALE);
@@ -909,16 +907,17 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         OpenInode inode = file.inode;
         try {
             if (punch || zero) {
-                Committed committed = writeBack.commit(
-                        inode, false, new Command.PunchHole(inode.id, offset, length, nowNanos()));
-                if (committed.outcome() instanceof Outcome.Refused(Errno errno))
-                    return stale(errno);
+                Committed committed =
+                        writeBack.commit(inode, false, new Command.PunchHole(inode.id, offset, length, nowNanos()));
+                if (committed.outcome() instanceof Outcome.Refused(Errno errno)) return stale(errno);
             } else {
                 Attributes now = current(inode.id, true);
                 if (now == null) return Answer.refused(Errno.ESTALE);
                 long added = offset + length - Math.max(offset, Math.min(now.size(), offset + length));
-                if (added > Math.min(replication.capacity().freeBytes(), store.usage().freeBytes()))
-                    return Answer.refused(Errno.ENOSPC);
+                if (added
+                        > Math.min(
+                                replication.capacity().freeBytes(),
+                                store.usage().freeBytes())) return Answer.refused(Errno.ENOSPC);
             }
             if ((mode & KEEP_SIZE) == 0) {
                 Attributes now = current(inode.id, true);
@@ -1076,8 +1075,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                     full = entry(directory, entry.inode(), false);
                     if (full == null) continue; // removed meanwhile
                 }
-                var listed = new Listed(
-                        entry.name().bytes(), entry.inode(), entry.type(), entry.cookie(), full);
+                var listed = new Listed(entry.name().bytes(), entry.inode(), entry.type(), entry.cookie(), full);
                 if (!sink.take(listed)) {
                     if (last != null && last.cookie() == entry.cookie()) open.splits.put(last.cookie(), last.name());
                     return;
@@ -1140,8 +1138,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
 
     private static boolean startsWith(byte[] name, String prefix) {
         byte[] start = prefix.getBytes(StandardCharsets.US_ASCII);
-        return name.length >= start.length
-                && java.util.Arrays.equals(name, 0, start.length, start, 0, start.length);
+        return name.length >= start.length && java.util.Arrays.equals(name, 0, start.length, start, 0, start.length);
     }
 
     // ---- the whole
@@ -1151,7 +1148,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         Replication.Capacity capacity = replication.capacity();
         long inodesUsed = metadata.view().totals().inodes();
         long inodesFree = 1L << 32;
-        return new Space(capacity.totalBytes() / 4096, capacity.freeBytes() / 4096, inodesUsed + inodesFree, inodesFree);
+        return new Space(
+                capacity.totalBytes() / 4096, capacity.freeBytes() / 4096, inodesUsed + inodesFree, inodesFree);
     }
 
     /**

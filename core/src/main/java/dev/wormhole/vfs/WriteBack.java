@@ -234,8 +234,7 @@ final class WriteBack {
         inode.lock.lock();
         try {
             Generation now = inode.current;
-            return now == null
-                    || now.stagedBytes < 2 * settings.commitBytes() && now.ranges.count() < RANGES_MAX;
+            return now == null || now.stagedBytes < 2 * settings.commitBytes() && now.ranges.count() < RANGES_MAX;
         } finally {
             inode.lock.unlock();
         }
@@ -434,8 +433,7 @@ final class WriteBack {
                     if (inode.safetyKnownAt >= 0)
                         inode.safetyKnownAt = content == inode.safetyKnownAt + 1 ? content : -1;
                     int wanted = Math.min(COPIES_FOR_SAFETY, wish(inode).copies());
-                    for (NewSlice slice : slices)
-                        if (slice.durableOn().size() < wanted) inode.unsafe(slice.slice());
+                    for (NewSlice slice : slices) if (slice.durableOn().size() < wanted) inode.unsafe(slice.slice());
                 } finally {
                     inode.lock.unlock();
                 }
@@ -458,7 +456,8 @@ final class WriteBack {
         }
     }
 
-    private void expectLateHolders(OpenInode inode, NewSlice slice, @Nullable CompletableFuture<List<Incarnation>> push) {
+    private void expectLateHolders(
+            OpenInode inode, NewSlice slice, @Nullable CompletableFuture<List<Incarnation>> push) {
         if (push == null) return;
         int copies = wish(inode).copies();
         push.thenCompose(pods -> {
@@ -472,7 +471,8 @@ final class WriteBack {
 
     private void tellLate(NewSlice slice, List<Incarnation> pods) {
         for (Incarnation pod : pods)
-            if (!slice.durableOn().contains(pod)) lateHolders.report(pod, slice.slice()).exceptionally(e -> 0L);
+            if (!slice.durableOn().contains(pod))
+                lateHolders.report(pod, slice.slice()).exceptionally(e -> 0L);
     }
 
     private void finish(OpenInode inode, Generation generation, @Nullable Throwable failure) {
@@ -499,7 +499,8 @@ final class WriteBack {
         if (failure != null)
             LOG.log(
                     failure instanceof DisconnectedException ? System.Logger.Level.DEBUG : System.Logger.Level.WARNING,
-                    "new bytes of " + inode.id + (gone ? " are given up" : " are not committed and will be tried again"),
+                    "new bytes of " + inode.id
+                            + (gone ? " are given up" : " are not committed and will be tried again"),
                     failure);
     }
 
@@ -562,8 +563,8 @@ final class WriteBack {
         }
         if (sealed.isEmpty()) return;
         // other pods may have them; the answer does not matter: what is not abandoned now is settled by the next start
-        metadata.propose(new Command.Abandon(sealed)).whenComplete((committed, failure) -> Thread.ofVirtual()
-                .start(() -> {
+        metadata.propose(new Command.Abandon(sealed))
+                .whenComplete((committed, failure) -> Thread.ofVirtual().start(() -> {
                     try {
                         if (failure == null) store.delete(sealed);
                     } catch (IOException e) {
@@ -627,11 +628,11 @@ final class WriteBack {
             } finally {
                 inode.lock.unlock();
             }
-            int wanted = Math.min(
-                    COPIES_FOR_SAFETY, Math.min(wish(inode).copies(), replication.presentStoringPods()));
+            int wanted = Math.min(COPIES_FOR_SAFETY, Math.min(wish(inode).copies(), replication.presentStoringPods()));
             if (wanted < COPIES_FOR_SAFETY && wish(inode).copies() >= COPIES_FOR_SAFETY)
                 return; // nobody else is there: answered, and the file counts as recoverable, not as safe
-            Map<SliceId, SliceRecord> unsafe = doubtful == null ? scan(inode, now.size(), wanted) : look(doubtful, wanted);
+            Map<SliceId, SliceRecord> unsafe =
+                    doubtful == null ? scan(inode, now.size(), wanted) : look(doubtful, wanted);
             if (unsafe.isEmpty()) {
                 inode.lock.lock();
                 try {
@@ -688,7 +689,8 @@ final class WriteBack {
             // sent here by a pod that went before it could say so
             if (!slice.heldBy(self)) told.add(lateHolders.report(self, slice.slice()));
             try {
-                for (Incarnation pod : push.getValue().get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS))
+                for (Incarnation pod :
+                        push.getValue().get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS))
                     if (!slice.heldBy(pod)) told.add(lateHolders.report(pod, slice.slice()));
             } catch (TimeoutException e) {
                 // the others may have answered

@@ -11,7 +11,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.wormhole.model.FileName;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.namespace.Command.RenameMode;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -21,7 +20,6 @@ import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -32,9 +30,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 class FileHistoriesTest {
     private static final int NAMES = 4;
     private static final int SIZE_MAX = 300_000;
-
-    @TempDir
-    Path directory;
 
     /** An open file and what it should hold, shared by all handles and names of the inode. */
     private record Open(Program program, long handle, InodeId inode, Bytes bytes, boolean append) {}
@@ -85,7 +80,7 @@ class FileHistoriesTest {
     private void run(long seed, int pods, int steps, boolean crashes) throws Exception {
         System.out.println("FileHistoriesTest seed " + seed);
         var random = new Random(seed);
-        try (var network = new SimulatedNetwork(directory)) {
+        try (var network = new SimulatedNetwork()) {
             network.settings = SimulatedNetwork.settings(
                     Duration.ofMillis(random.nextBoolean() ? 1 : 3_600_000), Duration.ofMillis(random.nextInt(10)));
             for (int i = 0; i < pods; i++) network.add();
@@ -147,8 +142,7 @@ class FileHistoriesTest {
             String name = name();
             boolean append = random.nextInt(4) == 0;
             boolean truncate = random.nextInt(6) == 0;
-            long handle = program.open(
-                    name, O_RDWR | O_CREAT | (append ? O_APPEND : 0) | (truncate ? O_TRUNC : 0));
+            long handle = program.open(name, O_RDWR | O_CREAT | (append ? O_APPEND : 0) | (truncate ? O_TRUNC : 0));
             Bytes bytes = names.computeIfAbsent(name, key -> new Bytes());
             if (truncate && bytes.content.length > 0) bytes.resize(0);
             open.add(new Open(program, handle, program.inode(name), bytes, append));
@@ -275,7 +269,8 @@ class FileHistoriesTest {
             var listed = program.list(InodeId.ROOT, 3);
             listed.removeAll(List.of(".", ".."));
             assertThat(listed).as(where()).containsExactlyInAnyOrderElementsOf(names.keySet());
-            for (var file : names.entrySet()) same(program.content(file.getKey()), file.getValue().content, file.getKey());
+            for (var file : names.entrySet())
+                same(program.content(file.getKey()), file.getValue().content, file.getKey());
         }
 
         /** Files nobody wrote to since their sync are as they were; the others are read anew. */
@@ -292,7 +287,7 @@ class FileHistoriesTest {
                     .filter(candidate -> candidate.program().files() == program.files())
                     .findFirst()
                     .orElseThrow();
-            pod.kill();
+            pod.kill(random.nextLong());
             open.clear();
             boolean elsewhere = network.pods.size() > 1 && random.nextBoolean();
             if (elsewhere) {

@@ -140,7 +140,8 @@ final class Program {
                 return true;
             }));
             if (some.isEmpty()) break;
-            for (FileSystem.Listed entry : some) names.add(new String(entry.name(), java.nio.charset.StandardCharsets.UTF_8));
+            for (FileSystem.Listed entry : some)
+                names.add(new String(entry.name(), java.nio.charset.StandardCharsets.UTF_8));
             cookie = some.getLast().cookie();
         }
         files().releaseDirectory(handle);

@@ -2,7 +2,7 @@
 package dev.wormhole.vfs;
 
 import dev.wormhole.content.ContentStore;
-import dev.wormhole.content.DiskVolume;
+import dev.wormhole.content.CrashingVolume;
 import dev.wormhole.content.SliceStore;
 import dev.wormhole.model.Ids;
 import dev.wormhole.model.Incarnation;
@@ -21,8 +21,6 @@ import dev.wormhole.namespace.SessionId;
 import dev.wormhole.namespace.SliceRecord;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -44,15 +42,15 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Pods in one process over one simulated log: each applies it, in order, to a real namespace of its own, has a real slice
- * store, and copies slices straight into other pods' stores. What a pod has applied can be held back, pods can be cut off,
+ * store on a disk that can lose power, and copies slices straight into other pods' stores. What a pod has applied can be held back, pods can be cut off,
  * killed and started again.
  */
 final class SimulatedNetwork implements AutoCloseable {
     private static final long GENERATION = 1;
 
-    private record Logged(Entry entry, @Nullable Pod proposer, int life, CompletableFuture<Metadata.Committed> answer) {}
+    private record Logged(
+            Entry entry, @Nullable Pod proposer, int life, CompletableFuture<Metadata.Committed> answer) {}
 
-    private final Path directory;
     private final List<Logged> log = new ArrayList<>(); // guarded by this, like the pods' counters
     final List<Pod> pods = new ArrayList<>();
     private final AtomicLong clockNanos = new AtomicLong(1_700_000_000_000_000_000L);
@@ -60,10 +58,6 @@ final class SimulatedNetwork implements AutoCloseable {
     volatile FileSystemSettings settings = FileSystemSettings.defaults(ValidityPolicy.NONE);
     /** Copies wait for it; open unless a test closes it. */
     volatile CountDownLatch pushGate = new CountDownLatch(0);
-
-    SimulatedNetwork(Path directory) {
-        this.directory = directory;
-    }
 
     /** The usual settings with other times. */
     static FileSystemSettings settings(Duration commitAfter, Duration closeWait) {
@@ -81,7 +75,7 @@ final class SimulatedNetwork implements AutoCloseable {
     }
 
     Pod add() throws Exception {
-        var pod = new Pod("pod-" + (pods.size() + 1), directory.resolve("pod-" + (pods.size() + 1)));
+        var pod = new Pod("pod-" + (pods.size() + 1));
         pods.add(pod);
         pod.start();
         return pod;
@@ -98,8 +92,7 @@ final class SimulatedNetwork implements AutoCloseable {
     /** Commands in the log behind an index. */
     synchronized List<Command> commandsAfter(long index) {
         var commands = new ArrayList<Command>();
-        for (Logged logged : log.subList((int) index, log.size()))
-            commands.addAll(logged.entry.commands());
+        for (Logged logged : log.subList((int) index, log.size())) commands.addAll(logged.entry.commands());
         return commands;
     }
 
@@ -107,7 +100,8 @@ final class SimulatedNetwork implements AutoCloseable {
     void collect() throws Exception {
         for (Pod pod : pods)
             if (pod.up)
-                pod.await(new Command.AcknowledgeOrphans(pod.incarnation(), pod.files().acknowledgeableIndex()));
+                pod.await(new Command.AcknowledgeOrphans(
+                        pod.incarnation(), pod.files().acknowledgeableIndex()));
         Pod leader = pods.stream().filter(pod -> pod.up).findFirst().orElseThrow();
         var orphans = new ArrayList<InodeId>();
         for (NamespaceView.Orphan orphan : leader.view().orphans(null, 1_000)) orphans.add(orphan.inode());
@@ -121,7 +115,8 @@ final class SimulatedNetwork implements AutoCloseable {
         for (Pod pod : pods) if (pod.up) pod.awaitApplied(index);
     }
 
-    private synchronized long append(Entry entry, @Nullable Pod proposer, int life, CompletableFuture<Metadata.Committed> answer) {
+    private synchronized long append(
+            Entry entry, @Nullable Pod proposer, int life, CompletableFuture<Metadata.Committed> answer) {
         log.add(new Logged(entry.stamped(now()), proposer, life, answer));
         notifyAll();
         return log.size();
@@ -129,13 +124,13 @@ final class SimulatedNetwork implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
-        for (Pod pod : pods) if (pod.up) pod.kill();
+        for (Pod pod : pods) if (pod.up) pod.kill(0);
     }
 
     /** One pod: a namespace, a store, a filesystem. */
     final class Pod implements Metadata, Replication {
         final String name;
-        private final Path storeDirectory;
+        private final CrashingVolume volume = new CrashingVolume(64L << 30);
         private final long token = new Random().nextLong();
         private final AtomicLong counter = new AtomicLong(1_000);
         private final List<CompletableFuture<Void>> waitingForDisks = new ArrayList<>();
@@ -156,15 +151,13 @@ final class SimulatedNetwork implements AutoCloseable {
         private volatile @Nullable WormholeFileSystem files;
         private @Nullable Thread applier;
 
-        Pod(String name, Path storeDirectory) {
+        Pod(String name) {
             this.name = name;
-            this.storeDirectory = storeDirectory;
         }
 
         void start() throws Exception {
-            Files.createDirectories(storeDirectory);
             var slices = SliceStore.open(
-                    new DiskVolume(storeDirectory),
+                    volume,
                     new SliceStore.Config(4L << 30, 0, 0, 64L << 20, 16 << 20, 64),
                     damaged -> {},
                     Runnable::run,
@@ -209,8 +202,8 @@ final class SimulatedNetwork implements AutoCloseable {
             return answer.get(10, TimeUnit.SECONDS).outcome();
         }
 
-        /** Power failure, as far as the process is concerned; the store's own crashes are tested with the store. */
-        void kill() throws IOException {
+        /** Power failure: of what was not synced, anything may be gone. */
+        void kill(long seed) throws IOException {
             files().crash();
             List<CompletableFuture<Committed>> unanswered = new ArrayList<>();
             synchronized (SimulatedNetwork.this) {
@@ -225,7 +218,12 @@ final class SimulatedNetwork implements AutoCloseable {
                 throw new IllegalStateException(e);
             }
             for (var answer : unanswered) answer.completeExceptionally(new IOException(name + " was killed"));
-            store().close();
+            volume.crash(seed);
+            try {
+                store().close();
+            } catch (IOException e) {
+                // its disk is gone
+            }
             wakeDisks();
         }
 

@@ -26,7 +26,6 @@ import dev.wormhole.namespace.Command.XattrMode;
 import dev.wormhole.namespace.SliceRecord;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -37,14 +36,10 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
 @Timeout(60)
 class WormholeFileSystemTest {
     private static final FileSystem.Caller CALLER = new FileSystem.Caller(1000, 1000, 1);
-
-    @TempDir
-    Path directory;
 
     private SimulatedNetwork network;
     private SimulatedNetwork.Pod podA;
@@ -54,7 +49,7 @@ class WormholeFileSystemTest {
 
     @BeforeEach
     void start() throws Exception {
-        network = new SimulatedNetwork(directory);
+        network = new SimulatedNetwork();
         // nothing is committed in the background unless the test asks for it
         network.settings = SimulatedNetwork.settings(Duration.ofHours(1), Duration.ofSeconds(5));
         podA = network.add();
@@ -152,7 +147,8 @@ class WormholeFileSystemTest {
         long handle = a.open("large", O_RDWR | O_CREAT);
         for (int at = 0; at < large.length; at += 1 << 20)
             a.write(handle, at, java.util.Arrays.copyOfRange(large, at, Math.min(large.length, at + (1 << 20))));
-        assertThat(java.util.Arrays.mismatch(a.read(handle, 0, large.length + 1), large)).isEqualTo(-1);
+        assertThat(java.util.Arrays.mismatch(a.read(handle, 0, large.length + 1), large))
+                .isEqualTo(-1);
         a.close(handle);
         assertThat(slices(podA, a.inode("large"))).hasSize(3);
         assertThat(java.util.Arrays.mismatch(b.content("large"), large)).isEqualTo(-1);
@@ -247,8 +243,7 @@ class WormholeFileSystemTest {
         a.content("f");
         assertThat(a.stat("f").accessedNanos()).isGreaterThan(before.accessedNanos());
         assertThat(network.lastIndex()).isEqualTo(index);
-        ok(a.files()
-                .setAttributes(a.inode("f"), 0, new FileSystem.Changes(0600, null, null, null, null, null, false)));
+        ok(a.files().setAttributes(a.inode("f"), 0, new FileSystem.Changes(0600, null, null, null, null, null, false)));
         assertThat(b.stat("f").accessedNanos()).isEqualTo(a.stat("f").accessedNanos());
     }
 
@@ -375,12 +370,7 @@ class WormholeFileSystemTest {
         a.unlink("f");
         a.put("f", bytes("other"));
         CompletableFuture<Void> renamed = async(() -> ok(b.files()
-                .rename(
-                        InodeId.ROOT,
-                        FileName.of("tmp"),
-                        InodeId.ROOT,
-                        FileName.of("f"),
-                        RenameMode.REPLACE)));
+                .rename(InodeId.ROOT, FileName.of("tmp"), InodeId.ROOT, FileName.of("f"), RenameMode.REPLACE)));
         podB.resume();
         within10Seconds(renamed);
         assertThat(text(a.content("f"))).isEqualTo("new");
@@ -499,16 +489,15 @@ class WormholeFileSystemTest {
         long before = network.lastIndex();
         network.pushGate.countDown();
         synchronized (network) {
-            while (files.stream().anyMatch(f -> slices(podC, f).getFirst().holders().size() < 2)) network.wait(10);
+            while (files.stream()
+                    .anyMatch(f -> slices(podC, f).getFirst().holders().size() < 2)) network.wait(10);
         }
-        assertThat(network.commandsAfter(before))
-                .hasSizeLessThan(5)
-                .allMatch(Command.AddHolders.class::isInstance);
+        assertThat(network.commandsAfter(before)).hasSizeLessThan(5).allMatch(Command.AddHolders.class::isInstance);
     }
 
     @Test
     void aFileClosedByAPodThatIsAloneIsMadeSafeByAnFsyncOnceAnotherIsThere() throws Exception {
-        podB.kill();
+        podB.kill(1);
         long handle = a.open("f", O_RDWR | O_CREAT);
         a.write(handle, 0, bytes("alone"));
         a.sync(handle);
@@ -542,7 +531,8 @@ class WormholeFileSystemTest {
             podA.store().staged.clear();
             a.write(handle, 0, bytes("first "));
             a.write(handle, 6, bytes("second"));
-            podB.await(new Command.Abandon(new ArrayList<SliceId>(podA.store().staged.keySet())));
+            podB.await(new Command.Abandon(
+                    new ArrayList<SliceId>(podA.store().staged.keySet())));
             network.settle();
             CompletableFuture<Void> refused = async(() -> ok(a.files().flush(handle)));
             assertThatThrownBy(() -> within10Seconds(refused)).isInstanceOf(IOException.class);
@@ -615,7 +605,7 @@ class WormholeFileSystemTest {
         a.close(before);
         assertThat(text(a.content("f"))).isEqualTo("y");
         network.wish = new Replication.Wish(2, 2, false);
-        podB.kill();
+        podB.kill(1);
         assertThat(refusal(() -> a.open("f", O_RDWR))).isEqualTo(Errno.EROFS);
         podB.start();
         a.close(a.open("f", O_RDWR));
@@ -691,12 +681,13 @@ class WormholeFileSystemTest {
             }));
         }
         for (var one : work) within10Seconds(one);
-        for (int file = 0; file < 4; file++) assertThat(a.stat("f" + file).size()).isEqualTo(1_000_000);
+        for (int file = 0; file < 4; file++)
+            assertThat(a.stat("f" + file).size()).isEqualTo(1_000_000);
     }
 
     @Test
     void aPodThatIsAloneMayBeBelievedForASecond() throws Exception {
-        var alone = new SimulatedNetwork(directory.resolve("alone"));
+        var alone = new SimulatedNetwork();
         SimulatedNetwork.Pod only = alone.add();
         ValidityPolicy policy = ValidityPolicy.sole(only);
         assertThat(policy.entryNanos(InodeId.ROOT)).isEqualTo(1_000_000_000);
