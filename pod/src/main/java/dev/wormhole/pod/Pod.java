@@ -215,7 +215,9 @@ final class Pod {
             var repairer = repair.get();
             if (repairer != null) repairer.lookAgain();
         });
-        new SliceReceiver(server, peers, () -> identity, slices, sender, SliceReceiver.Limits.DEFAULT);
+        var custodian = new Custodian(self, log, slices);
+        var received = new ReceivingStore(slices, custodian::received);
+        new SliceReceiver(server, peers, () -> identity, received, sender, SliceReceiver.Limits.DEFAULT);
         new SliceProvider(server, slices);
 
         var files = new WormholeFileSystem(
@@ -229,7 +231,6 @@ final class Pod {
                 fileSystemSettings(log, network.get()));
         var repairer = new Repairer(self, log, cluster, replication);
         repair.set(repairer);
-        var reclaimer = new Reclaimer(self, log, slices);
         var steward = new Steward(
                 self, log, peers, cluster, () -> state(self, log, slices), network::get, files::acknowledgeableIndex, this::lostNetwork);
         parts = new Parts(header, log, cluster, network, slices, replication, repairer, steward, peers, files);
@@ -242,7 +243,7 @@ final class Pod {
                 if (change instanceof Change.PodsChanged || change instanceof Change.Replaced) learn(log, peers, cluster);
             }
             files.changed(index, changes);
-            reclaimer.changed(changes);
+            custodian.changed(changes);
             repairer.changed(changes);
         });
 
@@ -284,8 +285,8 @@ final class Pod {
         tellSettings(log, self, settings);
         closeLater(repairer);
         repairer.start();
-        closeLater(reclaimer);
-        reclaimer.start();
+        closeLater(custodian);
+        custodian.start();
         closeLater(this::handOver);
         closeLater(files);
         if (config.pod().mount().isPresent()) {

@@ -422,7 +422,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                     + "; its store is kept, reinstall the pod with: wormhole leave, wormhole join");
         }
         gate.advance(index);
-        if (!applied.changes().isEmpty()) tell(index, applied.changes());
+        tell(index, applied.changes());
         if (!session.equals(applied.session())) return;
         switch (applied.status()) {
             case FRESH, REPEAT -> {
@@ -451,6 +451,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         rocks.advance(term, index);
         namespace.applyEmpty(index);
         gate.advance(index);
+        tell(index, List.of());
     }
 
     @Override

@@ -3,7 +3,6 @@ package dev.wormhole.pod;
 
 import dev.wormhole.health.Members;
 import dev.wormhole.health.Situation;
-import dev.wormhole.model.HolderState;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.SliceId;
 import dev.wormhole.namespace.Change;
@@ -16,9 +15,7 @@ import dev.wormhole.placement.RepairBacklog;
 import dev.wormhole.placement.RepairPlanner;
 import dev.wormhole.placement.RepairProgress;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
@@ -35,6 +32,7 @@ final class Repairer implements AutoCloseable {
     private static final Logger LOG = Logger.getLogger(Repairer.class.getName());
     private static final int BACKLOG_MAX = 10_000;
     private static final int COPIES_AT_ONCE = 4;
+    private static final int COPIES_GATHERED = 64;
     private static final long SETTLE_NANOS = TimeUnit.MILLISECONDS.toNanos(1000);
 
     private final Incarnation self;
@@ -151,7 +149,6 @@ final class Repairer implements AutoCloseable {
         situation = Situation.of(counted);
         boolean failed = false;
         boolean any = false;
-        Map<Incarnation, List<SliceId>> copied = new HashMap<>();
         var underWay = new ArrayList<CompletableFuture<?>>();
         for (SliceId next = backlog.poll(); next != null && !closed && !log.disconnected(); next = backlog.poll()) {
             SliceRecord slice = log.view().slice(next);
@@ -175,15 +172,10 @@ final class Repairer implements AutoCloseable {
                             progress.failed();
                             return;
                         }
+                        // The pod that has it now claims it itself, see Custody.
                         progress.copied(cause, slice.lengthBytes());
-                        synchronized (copied) {
-                            copied.computeIfAbsent(to, _ -> new ArrayList<>()).add(id);
-                        }
                     }));
-                    if (underWay.size() >= 64) {
-                        settle(underWay);
-                        propose(copied);
-                    }
+                    if (underWay.size() >= COPIES_GATHERED) failed |= !settle(underWay);
                 }
                 case Move.Drop(var id, var holder, var relyingOn, var cause, var _) -> {
                     any = true;
@@ -195,7 +187,6 @@ final class Repairer implements AutoCloseable {
             }
         }
         failed |= !settle(underWay);
-        propose(copied);
         return (any || !backlog.isComplete()) && !failed;
     }
 
@@ -210,22 +201,6 @@ final class Repairer implements AutoCloseable {
         }
         underWay.clear();
         return good;
-    }
-
-    private void propose(Map<Incarnation, List<SliceId>> copied) throws InterruptedException {
-        Map<Incarnation, List<SliceId>> lists = new HashMap<>();
-        synchronized (copied) {
-            lists.putAll(copied);
-            copied.clear();
-        }
-        for (var list : lists.entrySet()) {
-            try {
-                log.propose(new Command.AddHolders(list.getKey(), HolderState.DURABLE, list.getValue()))
-                        .get(30, TimeUnit.SECONDS);
-            } catch (java.util.concurrent.ExecutionException | java.util.concurrent.TimeoutException failure) {
-                LOG.log(Level.INFO, "holders were not recorded, repair looks again: {0}", failure.getMessage());
-            }
-        }
     }
 
     @Override
