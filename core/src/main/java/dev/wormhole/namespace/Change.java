@@ -23,7 +23,11 @@ public sealed interface Change {
     /** Every store deletes these. */
     record SlicesDiscarded(List<SliceId> slices) implements Change {}
 
-    /** Holders of these slices changed; a store that is no holder any more deletes its bytes. */
+    /**
+     * Holders of these slices changed, also by a commit that names others than the writer. A store that is named without
+     * having the bytes says so (LoseHolder). One that has bytes without being named may be about to be: only a claim that was
+     * ended by command lets bytes go.
+     */
     record HoldersChanged(List<SliceId> slices) implements Change {}
 
     /** Members or their states changed. */
