@@ -2,6 +2,7 @@
 package dev.wormhole.namespace;
 
 import dev.wormhole.model.FileName;
+import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
 import java.util.List;
@@ -25,10 +26,12 @@ public sealed interface Change {
 
     /**
      * Holders of these slices changed, also by a commit that names others than the writer. A store that is named without
-     * having the bytes says so (LoseHolder). One that has bytes without being named may be about to be: only a claim that was
-     * ended by command lets bytes go.
+     * having the bytes says so (LoseHolder). One that has bytes without being named may be about to be: see HolderDropped.
      */
     record HoldersChanged(List<SliceId> slices) implements Change {}
+
+    /** By decision of the log this incarnation is no holder of the slice any more: its store deletes the bytes. */
+    record HolderDropped(SliceId slice, Incarnation holder) implements Change {}
 
     /** Members or their states changed. */
     record PodsChanged() implements Change {}

@@ -423,6 +423,7 @@ final class ContentChanges {
         }
         slice.removeHolder(holder);
         state.tellHolders(c.slice());
+        state.tellDropped(c.slice(), c.holder());
         return DONE;
     }
 

@@ -251,6 +251,10 @@ final class Working {
         changedHolders.add(slice);
     }
 
+    void tellDropped(SliceId slice, Incarnation holder) {
+        changes.add(new Change.HolderDropped(slice, holder));
+    }
+
     void tellDiscarded(SliceId slice) {
         discarded.add(slice);
     }

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+
+import com.tngtech.archunit.base.DescribedPredicate;
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.junit.AnalyzeClasses;
+import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.lang.ArchRule;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** The house of DESIGN section 3: what each room may use, and one room for each third-party library. */
+@AnalyzeClasses(packages = "dev.wormhole", importOptions = ImportOption.DoNotIncludeTests.class)
+final class ArchitectureTest {
+    /** What each room imports of ours; itself is understood. Whatever is not listed is forbidden. */
+    private static final Map<String, List<String>> ROOMS = new LinkedHashMap<>();
+
+    static {
+        ROOMS.put("model", List.of());
+        ROOMS.put("namespace", List.of("model"));
+        ROOMS.put("content", List.of("model"));
+        ROOMS.put("health", List.of("model", "namespace"));
+        ROOMS.put("placement", List.of("model", "namespace", "health"));
+        ROOMS.put("vfs", List.of("model", "namespace", "content"));
+        ROOMS.put("mount.fuse", List.of());
+        ROOMS.put("mount.linux", List.of("model", "namespace", "vfs", "mount.fuse"));
+        ROOMS.put("consensus", List.of("model", "namespace"));
+        ROOMS.put("config", List.of("model"));
+        ROOMS.put("control", List.of("model"));
+        ROOMS.put("transfer", List.of("model", "namespace", "content"));
+        ROOMS.put("cli", List.of("model", "config", "control"));
+    }
+
+    private static final Map<String, String> LIBRARIES = Map.of(
+            "org.apache.ratis..", "consensus",
+            "org.rocksdb..", "consensus",
+            "org.tomlj..", "config",
+            "com.google.gson..", "control",
+            "picocli..", "cli");
+
+    @ArchTest
+    static void everyRoomUsesOnlyTheRoomsBelowIt(com.tngtech.archunit.core.domain.JavaClasses classes) {
+        ROOMS.forEach((room, below) -> {
+            var allowed = new java.util.ArrayList<>(below);
+            allowed.add(room);
+            DescribedPredicate<JavaClass> elsewhere = DescribedPredicate.describe(
+                    "of Wormhole but outside " + allowed,
+                    type -> type.getPackageName().startsWith("dev.wormhole.")
+                            && allowed.stream().noneMatch(name -> isIn(type, name)));
+            ArchRule rule = noClasses()
+                    .that()
+                    .resideInAPackage("dev.wormhole." + room + "..")
+                    .should()
+                    .dependOnClassesThat(elsewhere);
+            rule.check(classes);
+        });
+    }
+
+    @ArchTest
+    static void everyLibraryHasOneRoom(com.tngtech.archunit.core.domain.JavaClasses classes) {
+        LIBRARIES.forEach((library, room) -> noClasses()
+                .that()
+                .resideOutsideOfPackage("dev.wormhole." + room + "..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage(library)
+                .check(classes));
+    }
+
+    @ArchTest
+    static void theCoreUsesTheJdkAlone(com.tngtech.archunit.core.domain.JavaClasses classes) {
+        for (String room : Arrays.asList("model", "namespace", "content", "placement", "health", "vfs", "mount"))
+            noClasses()
+                    .that()
+                    .resideInAPackage("dev.wormhole." + room + "..")
+                    .should()
+                    .dependOnClassesThat()
+                    .resideOutsideOfPackages("java..", "dev.wormhole..", "org.jspecify..")
+                    .check(classes);
+    }
+
+    private static boolean isIn(JavaClass type, String room) {
+        String name = "dev.wormhole." + room;
+        return type.getPackageName().equals(name) || type.getPackageName().startsWith(name + ".");
+    }
+}
