@@ -3,6 +3,7 @@ package dev.wormhole.namespace;
 
 import dev.wormhole.model.FileName;
 import dev.wormhole.model.FileType;
+import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
 import dev.wormhole.namespace.Rows.OrphanRow;
