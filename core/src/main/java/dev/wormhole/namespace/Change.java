@@ -24,7 +24,10 @@ public sealed interface Change {
     /** Every store deletes these. */
     record SlicesDiscarded(List<SliceId> slices) implements Change {}
 
-    /** Holders of these slices changed. */
+    /**
+     * Holders of these slices changed, also by a commit that names others than the writer. A store that is named without
+     * having the bytes says so (LoseHolder). One that has bytes without being named may be about to be: see HolderDropped.
+     */
     record HoldersChanged(List<SliceId> slices) implements Change {}
 
     /** By decision of the log this incarnation is no holder of the slice any more: its store deletes the bytes. */

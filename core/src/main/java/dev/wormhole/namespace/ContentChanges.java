@@ -143,7 +143,10 @@ final class ContentChanges {
             boolean changed = false;
             for (Incarnation holder : introduced.durableOn())
                 if (state.isMember(holder.number())) changed |= row.addHolder(holder.number(), HolderState.DURABLE);
-            if (changed) held(row);
+            if (!changed) continue;
+            held(row);
+            // Others were named on their word of a moment ago: they look whether they can keep it.
+            if (row.holders.length > 1 || !row.isHolder(Ids.allocator(row.id))) state.tellHolders(id);
         }
         state.touchContent(inode);
         inode.layout++;

@@ -381,7 +381,9 @@ final class NamespaceTest {
         Incarnation pod2 = log.admit("pod2");
         InodeId f = log.file(ROOT, "f");
         SliceId old = log.write(f, 0, 100, 2, POD1, pod2);
+        assertThat(log.last.changes()).contains(new Change.HoldersChanged(List.of(old)));
         SliceId fresh = log.write(f, 0, 100, 2, POD1);
+        assertThat(log.last.changes()).noneMatch(change -> change instanceof Change.HoldersChanged);
         assertThat(log.view().unnamedSlices(5)).isEmpty();
         log.done(new Command.AddHolders(pod2, HolderState.WRITTEN, List.of(fresh)));
         assertThat(log.view().unnamedSlices(5)).isEmpty();
