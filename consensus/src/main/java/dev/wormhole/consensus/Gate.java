@@ -99,7 +99,8 @@ final class Gate implements ServerInterceptor {
                     if (header == null) return "unknown message";
                     ByteString claimed = header.getRequestorId();
                     if (!claimed.equals(speaker)) {
-                        if (!maySpeakAs(call, settings.tls().get(), claimed)) return "certificate does not allow sender";
+                        if (!maySpeakAs(call, settings.tls().get(), claimed))
+                            return "certificate does not allow sender";
                         speaker = claimed;
                     }
                 }

@@ -17,8 +17,8 @@ import org.apache.ratis.server.protocol.TermIndex;
 import org.apache.ratis.server.raftlog.RaftLog;
 import org.apache.ratis.server.storage.RaftStorage;
 import org.apache.ratis.statemachine.SnapshotInfo;
-import org.apache.ratis.statemachine.TransactionContext;
 import org.apache.ratis.statemachine.StateMachineStorage;
+import org.apache.ratis.statemachine.TransactionContext;
 import org.apache.ratis.statemachine.impl.BaseStateMachine;
 import org.apache.ratis.thirdparty.com.google.protobuf.ByteString;
 import org.apache.ratis.util.LifeCycle;
@@ -59,13 +59,17 @@ final class LogMachine extends BaseStateMachine {
     @Override
     public void initialize(RaftServer server, RaftGroupId group, RaftStorage raftStorage) throws IOException {
         super.initialize(server, group, raftStorage);
-        getLifeCycle().startAndTransition(
-                () -> {
-                    storage = raftStorage.getStorageDir().getRoot().toPath();
-                    snapshots = new Snapshots(raftStorage.getStorageDir().getStateMachineDir().toPath());
-                    catchUpWithSnapshot();
-                },
-                IOException.class);
+        getLifeCycle()
+                .startAndTransition(
+                        () -> {
+                            storage = raftStorage.getStorageDir().getRoot().toPath();
+                            snapshots = new Snapshots(raftStorage
+                                    .getStorageDir()
+                                    .getStateMachineDir()
+                                    .toPath());
+                            catchUpWithSnapshot();
+                        },
+                        IOException.class);
     }
 
     /** Brings a state that is older than the newest snapshot up to it. */
@@ -195,13 +199,14 @@ final class LogMachine extends BaseStateMachine {
     @Override
     public void reinitialize() throws IOException {
         try {
-            getLifeCycle().startAndTransition(
-                    () -> {
-                        syncInstalled();
-                        snapshots().reload();
-                        catchUpWithSnapshot();
-                    },
-                    IOException.class);
+            getLifeCycle()
+                    .startAndTransition(
+                            () -> {
+                                syncInstalled();
+                                snapshots().reload();
+                                catchUpWithSnapshot();
+                            },
+                            IOException.class);
         } catch (Throwable e) {
             bug.accept(e);
             throw e;

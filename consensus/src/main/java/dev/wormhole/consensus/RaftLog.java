@@ -97,8 +97,10 @@ public final class RaftLog implements AutoCloseable {
     private static final long QUIET_ENTRIES = 16;
 
     static {
-        // Ratis would end the process when its port is taken; we want the exception.
+        // Ratis would end the process when its port is taken, and when any thread of the process dies of an exception.
+        Thread.UncaughtExceptionHandler before = Thread.getDefaultUncaughtExceptionHandler();
         ExitUtils.disableSystemExit();
+        Thread.setDefaultUncaughtExceptionHandler(before);
     }
 
     private final Settings settings;
@@ -166,8 +168,8 @@ public final class RaftLog implements AutoCloseable {
             throw e;
         }
         // Never more than one tick is queued: the next is timed when one ends.
-        var unused = log.watch.scheduleWithFixedDelay(
-                log::tick, TICK.toMillis(), TICK.toMillis(), TimeUnit.MILLISECONDS);
+        var unused =
+                log.watch.scheduleWithFixedDelay(log::tick, TICK.toMillis(), TICK.toMillis(), TimeUnit.MILLISECONDS);
         return log;
     }
 
@@ -187,8 +189,8 @@ public final class RaftLog implements AutoCloseable {
         if (running == null) return failed(notLeader());
         CompletableFuture<RaftClientReply> reply;
         synchronized (appending) {
-            RaftClientRequest request =
-                    request(Message.valueOf(UnsafeByteOperations.unsafeWrap(entry)), RaftClientRequest.writeRequestType());
+            RaftClientRequest request = request(
+                    Message.valueOf(UnsafeByteOperations.unsafeWrap(entry)), RaftClientRequest.writeRequestType());
             try {
                 reply = running.direct().submitClientRequestAsync(request);
             } catch (IOException | RuntimeException e) {
@@ -237,8 +239,17 @@ public final class RaftLog implements AutoCloseable {
         if (running == null || failed.get() || !running.alive()) {
             long applied = applier.position().index();
             return new Status(
-                    Status.Role.STOPPED, false, 0, Optional.empty(), applied, applied, applied,
-                    List.of(), List.of(), logBytes(), List.of());
+                    Status.Role.STOPPED,
+                    false,
+                    0,
+                    Optional.empty(),
+                    applied,
+                    applied,
+                    applied,
+                    List.of(),
+                    List.of(),
+                    logBytes(),
+                    List.of());
         }
         DivisionInfo info = running.division().getInfo();
         RaftConfiguration configuration = running.division().getRaftConf();
@@ -266,7 +277,8 @@ public final class RaftLog implements AutoCloseable {
      *
      * @return fails with {@link MembershipException} if another change is under way, or if as many new voters come as old
      *     ones stay (from one voter to two is allowed): such a change could leave the log without a leader. Go from one
-     *     to two to three
+     *     to two to three. Fails with {@link NotLeaderException} also when leadership is lost on the way, because the
+     *     second voter's answers are needed from the first moment; look at {@link #status} and repeat
      */
     public CompletableFuture<Void> setMembers(List<Member> voters, List<Member> listeners) {
         Set<Incarnation> all = new HashSet<>();
@@ -280,7 +292,8 @@ public final class RaftLog implements AutoCloseable {
         List<Member> oldVoters = members(configuration, RaftPeerRole.FOLLOWER);
         Set<Incarnation> old = new HashSet<>();
         for (Member voter : oldVoters) old.add(voter.incarnation());
-        long coming = voters.stream().filter(v -> !old.contains(v.incarnation())).count();
+        long coming =
+                voters.stream().filter(v -> !old.contains(v.incarnation())).count();
         long staying = voters.size() - coming;
         boolean oneToTwo = old.size() == 1 && voters.size() == 2 && coming == 1;
         if (coming >= staying && coming > 0 && !oneToTwo) {
@@ -295,7 +308,10 @@ public final class RaftLog implements AutoCloseable {
                 .orElse(0);
         if (sameMembersElsewhere(configuration, voters, listeners)) priority = 1 - Math.min(priority, 1);
         SetConfigurationRequest request = new SetConfigurationRequest(
-                clientId, selfId, groupId, calls.incrementAndGet(),
+                clientId,
+                selfId,
+                groupId,
+                calls.incrementAndGet(),
                 peers(voters, RaftPeerRole.FOLLOWER, priority),
                 peers(listeners, RaftPeerRole.LISTENER, priority));
         return finish(
@@ -333,7 +349,9 @@ public final class RaftLog implements AutoCloseable {
         SnapshotManagementRequest request = SnapshotManagementRequest.newCreate(
                 clientId, selfId, groupId, calls.incrementAndGet(), deadline.toMillis(), 1);
         return finish(
-                "snapshot", started(() -> running.server().snapshotManagementAsync(request)), deadline,
+                "snapshot",
+                started(() -> running.server().snapshotManagementAsync(request)),
+                deadline,
                 RaftClientReply::getLogIndex);
     }
 
@@ -483,7 +501,8 @@ public final class RaftLog implements AutoCloseable {
         GrpcConfigKeys.Server.setLeaderOutstandingAppendsMax(p, 8);
         GrpcConfigKeys.Server.setHeartbeatChannel(p, true);
         GrpcConfigKeys.Server.setInstallSnapshotRequestElementLimit(p, 4);
-        GrpcConfigKeys.Server.setInstallSnapshotRequestTimeout(p, millis(timing.request().multipliedBy(5)));
+        GrpcConfigKeys.Server.setInstallSnapshotRequestTimeout(
+                p, millis(timing.request().multipliedBy(5)));
         return p;
     }
 
@@ -520,7 +539,9 @@ public final class RaftLog implements AutoCloseable {
             }
             rebuildPause = TICK;
             notice();
-            if (ledAndReady && sleptSinceLeadership() && running.division().getInfo().isLeader()) {
+            if (ledAndReady
+                    && sleptSinceLeadership()
+                    && running.division().getInfo().isLeader()) {
                 LOG.warn("{}: the machine slept; stepping down", selfId);
                 stepDown().whenComplete((_, e) -> {
                     if (e != null) LOG.info("{}: step down: {}", selfId, e.toString());
@@ -539,7 +560,8 @@ public final class RaftLog implements AutoCloseable {
             engine = null;
             stop(dead);
             notice();
-            // At least an election timeout: a leader's lease that this pod helped to renew must be over before it votes.
+            // At least an election timeout: a leader's lease that this pod helped to renew must be over before it
+            // votes.
             Duration pause = rebuildPause.compareTo(settings.timing().electionMin()) < 0
                     ? settings.timing().electionMin()
                     : rebuildPause;
@@ -561,13 +583,14 @@ public final class RaftLog implements AutoCloseable {
                 && machine.entriesSinceSnapshot() > QUIET_ENTRIES;
         if (snapshotAsked || !full && !old) return;
         snapshotAsked = true;
-        snapshotNow().whenCompleteAsync(
-                (index, e) -> {
-                    snapshotAsked = false;
-                    if (e != null) LOG.info("{}: snapshot: {}", selfId, e.toString());
-                    else if (index >= 0) lastSnapshotNanos = System.nanoTime();
-                },
-                watch);
+        snapshotNow()
+                .whenCompleteAsync(
+                        (index, e) -> {
+                            snapshotAsked = false;
+                            if (e != null) LOG.info("{}: snapshot: {}", selfId, e.toString());
+                            else if (index >= 0) lastSnapshotNanos = System.nanoTime();
+                        },
+                        watch);
     }
 
     /** Ratis gives a voter that became a listener its new role only at the next start. */
@@ -655,7 +678,12 @@ public final class RaftLog implements AutoCloseable {
         if (running == null || !running.division().getInfo().isLeader()) return failed(notLeader());
         Duration deadline = settings.timing().call();
         TransferLeadershipRequest request = new TransferLeadershipRequest(
-                clientId, selfId, groupId, calls.incrementAndGet(), to, settings.timing().request().toMillis());
+                clientId,
+                selfId,
+                groupId,
+                calls.incrementAndGet(),
+                to,
+                settings.timing().request().toMillis());
         return finish(act, started(() -> running.server().transferLeadershipAsync(request)), deadline, _ -> null);
     }
 
@@ -692,8 +720,8 @@ public final class RaftLog implements AutoCloseable {
         });
         if (result.isDone()) return result;
         return result.orTimeout(deadline.toNanos(), TimeUnit.NANOSECONDS)
-                .exceptionallyCompose(e -> CompletableFuture.failedFuture(
-                        e instanceof TimeoutException ? translate(act, e) : e));
+                .exceptionallyCompose(
+                        e -> CompletableFuture.failedFuture(e instanceof TimeoutException ? translate(act, e) : e));
     }
 
     private Exception translate(String act, @Nullable Throwable thrown) {
@@ -768,8 +796,7 @@ public final class RaftLog implements AutoCloseable {
         return List.copyOf(members);
     }
 
-    private boolean sameMembersElsewhere(
-            RaftConfiguration configuration, List<Member> voters, List<Member> listeners) {
+    private boolean sameMembersElsewhere(RaftConfiguration configuration, List<Member> voters, List<Member> listeners) {
         Set<String> names = new HashSet<>();
         Set<RaftPeerId> oldVoters = new HashSet<>();
         Set<RaftPeerId> oldListeners = new HashSet<>();
@@ -839,6 +866,9 @@ public final class RaftLog implements AutoCloseable {
     }
 
     private ThreadFactory thread(String purpose) {
-        return Thread.ofPlatform().daemon().name("log-" + settings.self().incarnation() + "-" + purpose).factory();
+        return Thread.ofPlatform()
+                .daemon()
+                .name("log-" + settings.self().incarnation() + "-" + purpose)
+                .factory();
     }
 }

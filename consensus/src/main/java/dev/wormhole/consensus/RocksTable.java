@@ -45,8 +45,8 @@ import org.rocksdb.WriteOptions;
  * <p><b>Layout.</b> The directory holds database directories {@code db-<n>} and the file {@code current}, which names the
  * valid one ("db-000003\n", replaced by rename). A database never moves and never shares its directory with a successor,
  * so an old one may still be read, and be closed late, while a new one is in use. Whatever {@code current} does not name
- * is removed at the next open. Keys are those of the namespace; those beginning with FF FF are the table's own: its
- * position is the row FF FF "\0applied" → term (8 bytes, big-endian), index (8).
+ * is removed at the next open. One row is the table's own, in a group of keys that the namespace never uses, and is not
+ * seen by scans: FF FF "\0applied" → term (8 bytes, big-endian), index (8), the position.
  *
  * <p><b>Threads.</b> Any thread reads; writes, checkpoints and replacements exclude each other. Readers count references
  * on the database they read, because a call on a freed native object would kill the process: the last one out closes it.
@@ -67,8 +67,7 @@ public final class RocksTable implements Table, AutoCloseable {
         }
     }
 
-    private static final byte[] RESERVED = {(byte) 0xff, (byte) 0xff};
-    private static final byte[] APPLIED = concat(RESERVED, "\0applied".getBytes(StandardCharsets.US_ASCII));
+    private static final byte[] APPLIED = "\u00ff\u00ff\0applied".getBytes(StandardCharsets.ISO_8859_1);
     private static final String CURRENT = "current";
     private static final int KEPT_BATCH_BYTES_MAX = 1 << 20;
 
@@ -292,7 +291,7 @@ public final class RocksTable implements Table, AutoCloseable {
             try {
                 for (Map.Entry<byte[], byte @Nullable []> row : changes.rows().entrySet()) {
                     byte[] key = row.getKey();
-                    if (reserved(key)) throw new IllegalArgumentException("key is the table's own: FF FF...");
+                    if (Arrays.equals(key, APPLIED)) throw new IllegalArgumentException("key is the table's own");
                     byte[] value = row.getValue();
                     if (value == null) batch.delete(key);
                     else batch.put(key, value);
@@ -433,7 +432,8 @@ public final class RocksTable implements Table, AutoCloseable {
                 removeTree(path);
             } catch (IOException e) {
                 // left behind for the next open, which removes whatever is not current
-                System.getLogger(RocksTable.class.getName()).log(System.Logger.Level.WARNING, "cannot remove " + path, e);
+                System.getLogger(RocksTable.class.getName())
+                        .log(System.Logger.Level.WARNING, "cannot remove " + path, e);
             }
         }
 
@@ -455,18 +455,22 @@ public final class RocksTable implements Table, AutoCloseable {
     private static final class RocksScan implements Scan {
         private final Database db;
         private final ReadOptions options;
-        private final Slice upper;
+        private final @Nullable Slice upper;
         private final RocksIterator iterator;
         private final byte[] from;
         private final AtomicBoolean open = new AtomicBoolean(true);
+        private final boolean passesOwnRow;
         private boolean started;
 
         /** Takes over the caller's reference on the database. */
         RocksScan(Database db, org.rocksdb.@Nullable Snapshot snapshot, byte[] from, byte @Nullable [] to) {
             this.db = db;
             this.from = from;
-            this.upper = new Slice(to == null || Arrays.compareUnsigned(to, RESERVED) > 0 ? RESERVED : to);
-            this.options = new ReadOptions().setIterateUpperBound(upper);
+            this.passesOwnRow = Arrays.compareUnsigned(from, APPLIED) <= 0
+                    && (to == null || Arrays.compareUnsigned(to, APPLIED) > 0);
+            this.upper = to == null ? null : new Slice(to);
+            this.options = new ReadOptions();
+            if (upper != null) options.setIterateUpperBound(upper);
             if (snapshot != null) options.setSnapshot(snapshot);
             this.iterator = db.rocks.newIterator(options);
         }
@@ -480,6 +484,7 @@ public final class RocksTable implements Table, AutoCloseable {
             } else if (iterator.isValid()) {
                 iterator.next();
             }
+            if (passesOwnRow && iterator.isValid() && Arrays.equals(iterator.key(), APPLIED)) iterator.next();
             if (iterator.isValid()) return true;
             try {
                 iterator.status();
@@ -510,7 +515,7 @@ public final class RocksTable implements Table, AutoCloseable {
             if (!open.compareAndSet(true, false)) return;
             iterator.close();
             options.close();
-            upper.close();
+            if (upper != null) upper.close();
             db.release();
         }
     }
@@ -573,21 +578,11 @@ public final class RocksTable implements Table, AutoCloseable {
         }
     }
 
-    private static boolean reserved(byte[] key) {
-        return key.length >= 2 && key[0] == RESERVED[0] && key[1] == RESERVED[1];
-    }
-
     private static byte[] encode(Position position) {
         return ByteBuffer.allocate(16)
                 .putLong(position.term())
                 .putLong(position.index())
                 .array();
-    }
-
-    private static byte[] concat(byte[] a, byte[] b) {
-        byte[] both = Arrays.copyOf(a, a.length + b.length);
-        System.arraycopy(b, 0, both, a.length, b.length);
-        return both;
     }
 
     private static long number(Path database) {

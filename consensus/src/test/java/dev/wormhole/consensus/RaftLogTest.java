@@ -221,7 +221,11 @@ class RaftLogTest {
         try (Running running = lead()) {
             assertThatThrownBy(() -> running.log().append(new byte[(256 << 10) + 1]))
                     .isInstanceOf(IllegalArgumentException.class);
-            assertThat(running.log().append(new byte[256 << 10]).get(20, TimeUnit.SECONDS).index()).isPositive();
+            assertThat(running.log()
+                            .append(new byte[256 << 10])
+                            .get(20, TimeUnit.SECONDS)
+                            .index())
+                    .isPositive();
         }
     }
 }

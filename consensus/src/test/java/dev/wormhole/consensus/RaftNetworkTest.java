@@ -104,10 +104,10 @@ class RaftNetworkTest {
             Node b = bed.node(2).start(Settings.Start.JOIN);
             Node c = bed.node(3).start(Settings.Start.JOIN);
             assertThat(b.status()[0]).isIn("OUTSIDE", "LISTENER");
-            assertThatThrownBy(() ->
-                            a.tell("members " + String.join(",", a.address(), b.address(), c.address()) + " -"))
+            assertThatThrownBy(
+                            () -> a.tell("members " + String.join(",", a.address(), b.address(), c.address()) + " -"))
                     .hasMessageContaining("one at a time");
-            a.tell("members " + a.address() + " " + b.address());
+            bed.members(a.address(), b.address());
             bed.assertSame(bed.append("with a listener"), List.of(a, b));
             assertThat(b.tell("summary")).endsWith(" 1"); // one snapshot was installed
             assertThat(b.status()[0]).isEqualTo("LISTENER");
@@ -120,8 +120,8 @@ class RaftNetworkTest {
             b.start(Settings.Start.JOIN);
             bed.assertSame(bed.append("the listener is back"), List.of(a, b));
 
-            a.tell("members " + a.address() + "," + b.address() + " " + c.address());
-            bed.leader().tell("members " + String.join(",", a.address(), b.address(), c.address()) + " -");
+            bed.members(a.address() + "," + b.address(), c.address());
+            bed.members(String.join(",", a.address(), b.address(), c.address()), "-");
             assertThat(bed.leader().status()[6]).contains("p1", "p2", "p3");
             a.kill(); // two of three are enough, so they do vote
             bed.assertSame(bed.append("voters now", a), List.of(b, c));
@@ -132,10 +132,10 @@ class RaftNetworkTest {
             Node leader = bed.leader();
             Node leaving = leader == c ? b : c;
             Node staying = leader == c ? a : leader == a ? b : a;
-            leader.tell("members " + leader.address() + "," + staying.address() + " " + leaving.address());
+            bed.members(leader.address() + "," + staying.address(), leaving.address());
             bed.await("the role of " + leaving, Duration.ofSeconds(30), () -> leaving.status()[0].equals("LISTENER"));
             bed.assertSame(bed.append("demoted"), List.of(a, b, c));
-            bed.leader().tell("members " + leader.address() + "," + staying.address() + " -");
+            bed.members(leader.address() + "," + staying.address(), "-");
             long without = bed.append("removed");
             bed.assertSame(without, List.of(leader, staying));
             assertThat(bed.leader().status()[6]).doesNotContain(leaving.toString());
@@ -157,7 +157,7 @@ class RaftNetworkTest {
 
             // A voter alone cannot know by itself; told by the configuration, it survives restarts of all.
             String all = String.join(",", members.stream().map(Node::address).toList());
-            bed.leader().tell("members " + all + " -");
+            bed.members(all, "-");
             for (Node member : members) member.kill();
             for (Node member : members) member.start(Settings.Start.JOIN);
             bed.assertSame(bed.append("and still are"), members);
@@ -183,8 +183,10 @@ class RaftNetworkTest {
                         leader.signal("STOP");
                         Node next = bed.leader(leader);
                         long at = Long.parseLong(next.status()[2]);
-                        bed.await("work without " + leader, Duration.ofSeconds(30), () ->
-                                Long.parseLong(next.status()[2]) > at + 50);
+                        bed.await(
+                                "work without " + leader,
+                                Duration.ofSeconds(30),
+                                () -> Long.parseLong(next.status()[2]) > at + 50);
                         leader.signal("CONT"); // and its readers go on where they were
                     }
                     case 1 -> {
@@ -214,7 +216,9 @@ class RaftNetworkTest {
                 String[] counts = member.tell("unloop").split(" ", -1);
                 writes += Long.parseLong(counts[0]);
                 reads += Long.parseLong(counts[1]);
-                assertThat(counts[2]).as("reads below an acknowledged index on " + member).isEqualTo("0");
+                assertThat(counts[2])
+                        .as("reads below an acknowledged index on " + member)
+                        .isEqualTo("0");
             }
             assertThat(bed.complaints()).isEmpty();
             assertThat(writes).isGreaterThan(500);

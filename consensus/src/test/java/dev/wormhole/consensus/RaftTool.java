@@ -62,9 +62,11 @@ final class RaftTool {
                 directory.resolve("log"),
                 UUID.fromString(args[1]),
                 member,
-                new InetSocketAddress(member.address().getAddress(), member.address().getPort()),
+                new InetSocketAddress(
+                        member.address().getAddress(), member.address().getPort()),
                 Settings.Start.valueOf(args[3]));
-        if (small) settings = settings.with(new Settings.Sizes(256 << 10, 256 << 10, 100_000, 1 << 20, 20, 10, 64 << 20));
+        if (small)
+            settings = settings.with(new Settings.Sizes(256 << 10, 256 << 10, 100_000, 1 << 20, 20, 10, 64 << 20));
         log = RaftLog.open(settings, applier);
     }
 
@@ -76,7 +78,9 @@ final class RaftTool {
     }
 
     private static List<Member> members(String text) {
-        return text.equals("-") ? List.of() : Arrays.stream(text.split(",", -1)).map(RaftTool::member).toList();
+        return text.equals("-")
+                ? List.of()
+                : Arrays.stream(text.split(",", -1)).map(RaftTool::member).toList();
     }
 
     private static void say(String line) {
@@ -120,7 +124,8 @@ final class RaftTool {
 
     private void run(String id, String word, String rest) throws IOException {
         switch (word) {
-            case "append" -> answer(id, log.append(rest.getBytes(StandardCharsets.UTF_8)).thenApply(Appended::index));
+            case "append" ->
+                answer(id, log.append(rest.getBytes(StandardCharsets.UTF_8)).thenApply(Appended::index));
             case "read" -> answer(id, log.readIndex());
             case "members" -> {
                 String[] lists = rest.split(" ", -1);
@@ -131,26 +136,31 @@ final class RaftTool {
                 say(id + " ok");
             }
             case "transfer" ->
-                answer(id, log.transferLeadership(new Incarnation(Integer.parseInt(rest.substring(1)))).thenApply(_ -> 0L));
+                answer(
+                        id,
+                        log.transferLeadership(new Incarnation(Integer.parseInt(rest.substring(1))))
+                                .thenApply(_ -> 0L));
             case "stepdown" -> answer(id, log.stepDown().thenApply(_ -> 0L));
             case "snapshot" -> answer(id, log.snapshotNow());
             case "status" -> {
                 Status s = log.status();
-                say(id + " ok " + s.role() + " " + s.term() + " " + s.committed() + " " + s.applied() + " " + s.flushed()
-                        + " " + s.logBytes() + " " + names(s.voters()) + " " + names(s.listeners()) + " " + s.followers());
+                say(id + " ok " + s.role() + " " + s.term() + " " + s.committed() + " " + s.applied() + " "
+                        + s.flushed() + " " + s.logBytes() + " " + names(s.voters()) + " " + names(s.listeners()) + " "
+                        + s.followers());
             }
             case "summary" -> {
                 RegisterApplier.Summary s = applier.summary();
                 say(id + " ok " + s.entries() + " " + Long.toHexString(s.digest()) + " " + applier.installed());
             }
-            case "await" -> Thread.ofPlatform().daemon().start(() -> {
-                try {
-                    boolean there = applier.await(Long.parseLong(rest), 60_000);
-                    say(id + (there ? " ok" : " error not applied: " + applier.position()));
-                } catch (InterruptedException e) {
-                    say(id + " error interrupted");
-                }
-            });
+            case "await" ->
+                Thread.ofPlatform().daemon().start(() -> {
+                    try {
+                        boolean there = applier.await(Long.parseLong(rest), 60_000);
+                        say(id + (there ? " ok" : " error not applied: " + applier.position()));
+                    } catch (InterruptedException e) {
+                        say(id + " error interrupted");
+                    }
+                });
             case "entry" -> {
                 byte[] entry = applier.entry(Long.parseLong(rest));
                 say(id + (entry == null ? " error absent" : " ok " + new String(entry, StandardCharsets.UTF_8)));
@@ -173,11 +183,14 @@ final class RaftTool {
     }
 
     private static String names(List<Member> members) {
-        return members.isEmpty() ? "-" : String.join(",", members.stream().map(Member::toString).toList());
+        return members.isEmpty()
+                ? "-"
+                : String.join(",", members.stream().map(Member::toString).toList());
     }
 
     private static void answer(String id, java.util.concurrent.CompletableFuture<Long> future) {
-        var unused = future.whenComplete((index, e) -> say(e == null ? id + " ok " + index : id + " error " + cause(e)));
+        var unused =
+                future.whenComplete((index, e) -> say(e == null ? id + " ok " + index : id + " error " + cause(e)));
     }
 
     private static Throwable cause(Throwable e) {
@@ -237,7 +250,10 @@ final class RaftTool {
                 do {
                     seen = (long) LONG.getVolatile(shared, 0L);
                 } while (seen < index && !LONG.compareAndSet(shared, 0L, seen, index));
-                acknowledged.write(ByteBuffer.allocate(12).putLong(index).putInt(entry.length).array());
+                acknowledged.write(ByteBuffer.allocate(12)
+                        .putLong(index)
+                        .putInt(entry.length)
+                        .array());
                 acknowledged.write(entry);
                 writes.incrementAndGet();
                 long now = System.nanoTime();
@@ -291,7 +307,8 @@ final class RaftTool {
     private void verify(String id, Path directory) {
         long checked = 0;
         try (Stream<Path> files = Files.list(directory)) {
-            for (Path file : files.filter(f -> f.getFileName().toString().startsWith("writer-")).toList()) {
+            for (Path file : files.filter(f -> f.getFileName().toString().startsWith("writer-"))
+                    .toList()) {
                 ByteBuffer notes = ByteBuffer.wrap(Files.readAllBytes(file));
                 while (notes.remaining() >= 12) {
                     long index = notes.getLong();
@@ -317,8 +334,9 @@ final class RaftTool {
         String[] words = rest.split(" ", -1);
         int outstanding = Integer.parseInt(words[1]);
         byte[] entry = new byte[Integer.parseInt(words[2])];
-        long end = System.nanoTime() + Duration.ofSeconds(Long.parseLong(words[0])).toNanos();
-        long[] nanos = new long[20_000_000];
+        long end =
+                System.nanoTime() + Duration.ofSeconds(Long.parseLong(words[0])).toNanos();
+        long[] nanos = new long[1_000_000];
         AtomicLong count = new AtomicLong();
         Semaphore free = new Semaphore(Math.max(outstanding, 1));
         long begin = System.nanoTime();
@@ -326,16 +344,17 @@ final class RaftTool {
             free.acquireUninterruptibly();
             long start = System.nanoTime();
             var unused = (outstanding == 0 ? log.readIndex() : log.append(entry)).whenComplete((_, e) -> {
-                if (e == null) nanos[(int) count.getAndIncrement()] = System.nanoTime() - start;
+                if (e == null) nanos[(int) (count.getAndIncrement() % nanos.length)] = System.nanoTime() - start;
                 free.release();
             });
         }
         free.acquireUninterruptibly(Math.max(outstanding, 1));
         long took = System.nanoTime() - begin;
-        int n = (int) count.get();
+        int n = (int) Math.min(count.get(), nanos.length);
         Arrays.sort(nanos, 0, n);
-        say(id + " ok " + n + " in " + took / 1_000_000 + " ms, " + n * 1_000_000_000L / took + "/s, p50 " + nanos[n / 2] / 1000
-                + " us, p90 " + nanos[n * 9 / 10] / 1000 + " us, p99 " + nanos[n * 99 / 100] / 1000 + " us");
+        say(id + " ok " + count + " in " + took / 1_000_000 + " ms, " + count.get() * 1_000_000_000L / took + "/s, p50 "
+                + nanos[n / 2] / 1000 + " us, p90 " + nanos[n * 9 / 10] / 1000 + " us, p99 "
+                + nanos[n * 99 / 100] / 1000 + " us");
     }
 
     private static String usage() throws IOException {
@@ -343,7 +362,9 @@ final class RaftTool {
         for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
             if (line.startsWith("VmRSS")) rss = Long.parseLong(line.replaceAll("\\D", ""));
         }
-        String[] stat = Files.readString(Path.of("/proc/self/stat")).replaceAll(".*\\) ", "").split(" ", -1);
+        String[] stat = Files.readString(Path.of("/proc/self/stat"))
+                .replaceAll(".*\\) ", "")
+                .split(" ", -1);
         return rss / 1024 + " MB, cpu ticks " + (Long.parseLong(stat[11]) + Long.parseLong(stat[12])) + ", threads "
                 + stat[17];
     }

@@ -65,7 +65,12 @@ final class RegisterApplier implements Applier {
         Summary next = summary().with(entry);
         Table.WriteBatch batch = new Table.WriteBatch();
         batch.put(key(index), entry);
-        batch.put(SUMMARY, ByteBuffer.allocate(16).putLong(next.entries()).putLong(next.digest()).array());
+        batch.put(
+                SUMMARY,
+                ByteBuffer.allocate(16)
+                        .putLong(next.entries())
+                        .putLong(next.digest())
+                        .array());
         table.write(batch, term, index);
         moved();
     }

@@ -74,7 +74,19 @@ final class Testbed implements AutoCloseable {
             nodes.put(number, node);
             if (isolated) {
                 namespace("n" + number);
-                run("ip", "link", "add", "v" + number, "netns", name + "hub", "type", "veth", "peer", "name", "eth0", "netns",
+                run(
+                        "ip",
+                        "link",
+                        "add",
+                        "v" + number,
+                        "netns",
+                        name + "hub",
+                        "type",
+                        "veth",
+                        "peer",
+                        "name",
+                        "eth0",
+                        "netns",
                         name + "n" + number);
                 inside("hub", "ip", "link", "set", "v" + number, "master", "br0", "up");
                 inside("n" + number, "ip", "addr", "add", node.ip + "/16", "dev", "eth0");
@@ -112,8 +124,12 @@ final class Testbed implements AutoCloseable {
             if (isolated) command.addAll(List.of("ip", "netns", "exec", name + "n" + number));
             command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
             command.addAll(List.of(
-                    "-Xmx96m", "-XX:MaxDirectMemorySize=64m", "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED",
-                    "--sun-misc-unsafe-memory-access=allow", "-XX:-UsePerfData"));
+                    "-Xmx96m",
+                    "-XX:MaxDirectMemorySize=64m",
+                    "-XX:+UseSerialGC",
+                    "--enable-native-access=ALL-UNNAMED",
+                    "--sun-misc-unsafe-memory-access=allow",
+                    "-XX:-UsePerfData"));
             if (isolated) command.add("-XX:TieredStopAtLevel=1"); // short lives on a small machine
             if (Boolean.getBoolean("loud")) command.add("-Dloud=true");
             command.addAll(List.of(
@@ -147,7 +163,8 @@ final class Testbed implements AutoCloseable {
         }
 
         private void listen(Process from, Map<String, CompletableFuture<String>> answers) {
-            try (BufferedReader in = new BufferedReader(new InputStreamReader(from.getInputStream(), StandardCharsets.UTF_8))) {
+            try (BufferedReader in =
+                    new BufferedReader(new InputStreamReader(from.getInputStream(), StandardCharsets.UTF_8))) {
                 for (String line; (line = in.readLine()) != null; ) {
                     String[] words = line.split(" ", 3);
                     if (words[0].equals("!")) {
@@ -277,7 +294,12 @@ final class Testbed implements AutoCloseable {
     private String diagnosis() {
         StringBuilder text = new StringBuilder();
         for (Node node : nodes.values()) {
-            text.append("\n-- ").append(node).append(" sees leader ").append(node.leader).append("\n").append(node.errors());
+            text.append("\n-- ")
+                    .append(node)
+                    .append(" sees leader ")
+                    .append(node.leader)
+                    .append("\n")
+                    .append(node.errors());
         }
         return text.toString();
     }
@@ -319,9 +341,25 @@ final class Testbed implements AutoCloseable {
             Node node = node(i).start(i == 1 ? Settings.Start.FOUND : Settings.Start.JOIN);
             all.add(node);
             names.add(node.address());
-            if (i > 1) leader().tell("members " + String.join(",", names) + " -");
+            if (i > 1) members(String.join(",", names), "-");
         }
         return all;
+    }
+
+    /** Sets the members through whoever leads, again when leadership was lost on the way, as it may be under load. */
+    void members(String voters, String listeners) throws Exception {
+        long end = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+        while (true) {
+            try {
+                leader().tell("members " + voters + " " + listeners);
+                return;
+            } catch (IOException e) {
+                if (System.nanoTime() > end) throw e;
+                synchronized (told) {
+                    told.wait(100);
+                }
+            }
+        }
     }
 
     /** All have applied the index, and their states are the same. */
@@ -351,7 +389,8 @@ final class Testbed implements AutoCloseable {
     }
 
     static int freePort() throws IOException {
-        try (java.net.ServerSocket socket = new java.net.ServerSocket(0, 1, java.net.InetAddress.getLoopbackAddress())) {
+        try (java.net.ServerSocket socket =
+                new java.net.ServerSocket(0, 1, java.net.InetAddress.getLoopbackAddress())) {
             return socket.getLocalPort();
         }
     }
