@@ -77,6 +77,8 @@ public final class PeerWatch {
     private final Timing timing;
     private final Incarnation self;
     private final Map<Incarnation, Peer> peers = new TreeMap<>();
+    /** The log calls this pod absent, and it leads: it was declared so before it came back and was elected. */
+    private boolean selfAbsent;
     /** Sum of the counted ticks, nanoseconds. */
     private long time;
 
@@ -107,7 +109,10 @@ public final class PeerWatch {
         var gone = new ArrayList<>(peers.keySet());
         for (PodRecord pod : pods) {
             gone.remove(pod.incarnation());
-            if (pod.incarnation().equals(self)) continue;
+            if (pod.incarnation().equals(self)) {
+                selfAbsent = pod.absent();
+                continue;
+            }
             var peer = peers.computeIfAbsent(pod.incarnation(), _ -> {
                 var fresh = new Peer();
                 fresh.heardAt = time;
@@ -152,6 +157,7 @@ public final class PeerWatch {
         lastTickNanos = nowNanos;
         time += step;
         var declarations = new ArrayList<Declaration>();
+        if (selfAbsent) declarations.add(new Declaration(self, false, "back, and leading"));
         for (var entry : peers.entrySet()) {
             var peer = entry.getValue();
             if (peer.absent) {

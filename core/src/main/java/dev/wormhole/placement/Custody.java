@@ -18,8 +18,9 @@ import org.jspecify.annotations.Nullable;
  *       session). So it knows of every claim that could still be applied after a drop, and keeps the bytes while one is
  *       under way: a claim that comes after the drop makes it a holder again. A claim proposed by another pod could
  *       arrive after the bytes are gone, and a second drop would then rely on nothing.
- *   <li>Nothing is deleted for a drop before this start's session is open in the applied log: until then batches of the
- *       start before may still come, with claims that nobody here remembers.
+ *   <li>Nothing is deleted before this start's session is open in the applied log. Until then the log is being applied
+ *       again, so the state is older than the store, and batches of the start before may still come, with claims that
+ *       nobody here remembers. (A discard told meanwhile is final, and may be carried out.)
  *   <li>A slice without a row is kept until the log says that it is dead: its commit may be under way.
  * </ul>
  */
@@ -54,15 +55,22 @@ public final class Custody {
             boolean dropped,
             boolean claimUnderWay,
             boolean sessionOpen) {
-        if (row == null) return stored && dead ? Verdict.DELETE : Verdict.KEEP;
+        if (row == null) return stored && dead && sessionOpen ? Verdict.DELETE : Verdict.KEEP;
         if (row.heldBy(self)) return stored || !sessionOpen ? Verdict.KEEP : Verdict.REPORT_LOST;
         if (!stored || claimUnderWay || !sessionOpen) return Verdict.KEEP;
         return dropped ? Verdict.DELETE : Verdict.CLAIM;
     }
 
-    /** Whether a slice without a row can never get one: its writer is no member any more, or its settled mark passed it. */
+    /**
+     * Whether a slice without a row can never get one: its writer's settled mark passed it, or its writer is no member any
+     * more. A writer that this pod has not yet seen admitted is told from one that is gone by the incarnations, which are
+     * granted in rising order: bytes of the newest incarnation are kept until a newer one joins.
+     */
     public static boolean isDead(NamespaceView view, SliceId slice) {
-        var writer = view.pod(slice.writer());
-        return writer == null || Ids.counter(slice.value()) < writer.settledCounter();
+        var writer = slice.writer();
+        var record = view.pod(writer);
+        if (record != null) return Ids.counter(slice.value()) < record.settledCounter();
+        for (var pod : view.pods()) if (pod.incarnation().compareTo(writer) > 0) return true;
+        return false;
     }
 }

@@ -147,6 +147,19 @@ class PeerWatchTest {
         assertThat(watch.presence(B)).as("the log decides").isEqualTo(Presence.ABSENT);
     }
 
+    /** Found by the simulation: nobody else could declare it back. */
+    @Test
+    void aLeaderThatTheLogCallsAbsentDeclaresItselfBack() {
+        absent(A, true);
+        pass(Duration.ofMillis(250), B, LAPTOP);
+        assertThat(declared)
+                .extracting(Declaration::incarnation, Declaration::absent)
+                .containsExactly(org.assertj.core.groups.Tuple.tuple(A, false));
+        absent(A, false);
+        pass(Duration.ofMillis(250), B, LAPTOP);
+        assertThat(declared).isEmpty();
+    }
+
     @Test
     void silenceSurvivesAChangeOfTheLeader() {
         pass(Duration.ofMinutes(6), LAPTOP);

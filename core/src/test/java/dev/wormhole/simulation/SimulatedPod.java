@@ -357,6 +357,9 @@ final class SimulatedPod {
                 later(0, this::audit);
             }
             case Command.DropHolder drop when drop.holder().equals(incarnation) -> dropped.add(drop.slice());
+            // A push that came too late for the commit to name this pod: no change of holders is told of a new slice.
+            case Command.Write write -> write.slices().forEach(slice -> custody(slice.slice(), false));
+            case Command.Append append -> append.slices().forEach(slice -> custody(slice.slice(), false));
             default -> {}
         }
     }
@@ -432,6 +435,7 @@ final class SimulatedPod {
         if (incarnation == null) return;
         if (Boolean.TRUE.equals(store.get(slice))) {
             durable.run();
+            custody(slice, false);
             return;
         }
         store.put(slice, false);
