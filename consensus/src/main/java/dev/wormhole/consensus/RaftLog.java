@@ -459,7 +459,9 @@ public final class RaftLog implements AutoCloseable {
         RaftServerConfigKeys.Rpc.setFirstElectionTimeoutMin(p, min);
         RaftServerConfigKeys.Rpc.setFirstElectionTimeoutMax(p, max);
         RaftServerConfigKeys.Rpc.setRequestTimeout(p, millis(timing.request()));
-        RaftServerConfigKeys.LeaderElection.setLeaderStepDownWaitTime(p, max);
+        // A new voter counts as silent for an election timeout already when it is added, and a listener that became one
+        // votes only once it has the entry that says so: a leader that gave up in between could never be elected again.
+        RaftServerConfigKeys.LeaderElection.setLeaderStepDownWaitTime(p, millis(timing.electionMax().multipliedBy(3)));
         RaftServerConfigKeys.LeaderElection.setPreVote(p, true);
         RaftServerConfigKeys.setStagingTimeout(p, millis(timing.electionMax().multipliedBy(10)));
         // A pause never closes the server; leadership is lost by the pause itself.

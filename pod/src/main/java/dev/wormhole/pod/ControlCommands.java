@@ -96,7 +96,7 @@ final class ControlCommands {
                 if (!progress.watched()) return;
             } catch (ExecutionException failure) {
                 throw new ControlException(
-                        ControlException.FAILED, String.valueOf(failure.getCause().getMessage()), "");
+                        ControlException.FAILED, Causes.message(failure), "");
             }
         }
     }
@@ -106,7 +106,7 @@ final class ControlCommands {
             return parts.log().propose(command).get(COMMAND_SECONDS, TimeUnit.SECONDS).outcome();
         } catch (ExecutionException failure) {
             throw new ControlException(
-                    ControlException.NOT_READY, String.valueOf(failure.getCause().getMessage()), "try again when the network is back");
+                    ControlException.NOT_READY, Causes.message(failure), "try again when the network is back");
         } catch (TimeoutException late) {
             throw new ControlException(
                     ControlException.NOT_READY,

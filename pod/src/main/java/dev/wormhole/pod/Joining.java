@@ -59,7 +59,7 @@ final class Joining {
             return readWelcome(Messages.reader(reply.body()));
         } catch (ExecutionException failure) {
             throw new IOException("the pod at " + address + " did not admit this one: "
-                    + failure.getCause().getMessage());
+                    + Causes.message(failure));
         } catch (TimeoutException late) {
             throw new IOException("the pod at " + address + " did not answer");
         }

@@ -354,7 +354,7 @@ final class Pod {
         try {
             future.get(60, TimeUnit.SECONDS);
         } catch (ExecutionException failure) {
-            throw new IOException("could not " + purpose.replaceFirst("^to ", "") + ": " + failure.getCause().getMessage(), failure);
+            throw new IOException("could not " + purpose.replaceFirst("^to ", "") + ": " + Causes.message(failure), failure);
         } catch (java.util.concurrent.TimeoutException late) {
             throw new IOException("could not " + purpose.replaceFirst("^to ", "") + " within 60 s");
         }

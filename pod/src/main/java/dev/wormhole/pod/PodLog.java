@@ -82,6 +82,12 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private final AtomicLong proposedCommands = new AtomicLong();
     private volatile @Nullable RaftLog raft;
     private volatile Optional<Incarnation> leader = Optional.empty();
+    /**
+     * Index of the newest entry with commands that was applied. The log's own entries in between carry no change, and a
+     * follower hears of the last of them only with the next heartbeat: a barrier must not wait for those.
+     */
+    private volatile long commandsApplied;
+
     private volatile boolean armed;
     private volatile boolean disconnected;
     private volatile boolean closed;
@@ -110,7 +116,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         this.peers = peers;
         this.cluster = cluster;
         this.fatal = fatal;
-        this.gate = new AppliedGate(rocks.position().index());
+        this.commandsApplied = rocks.position().index();
+        this.gate = new AppliedGate(commandsApplied);
         this.disconnection = new Disconnection(disconnectedAfter, Duration.ofMillis(300), System.nanoTime());
         this.sender = Thread.ofPlatform().name("proposer").daemon().unstarted(this::send);
     }
@@ -183,7 +190,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                 sent.get(Calls.SUBMIT_DEADLINE.toMillis(), TimeUnit.MILLISECONDS);
                 for (int i = 0; i < 100 && !done.getAsBoolean(); i++) Thread.sleep(5);
             } catch (ExecutionException | TimeoutException failure) {
-                String now = String.valueOf(failure.getCause() == null ? failure : failure.getCause().getMessage());
+                String now = Causes.message(failure);
                 if (!now.equals(last)) LOG.log(Level.INFO, "waiting {0}: {1}", new Object[] {purpose, now});
                 last = now;
                 Thread.sleep(100);
@@ -245,7 +252,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private CompletableFuture<Long> barrierRound() {
         var to = leader;
         if (to.isEmpty()) return CompletableFuture.failedFuture(new IOException("no leader is known"));
-        if (to.get().equals(self)) return raft().readIndex();
+        if (to.get().equals(self)) return raft().readIndex().thenApply(_ -> commandsApplied);
         return peers.call(to.get(), Calls.BARRIER, new byte[0], Calls.BARRIER_DEADLINE)
                 .thenApply(reply -> {
                     try {
@@ -259,7 +266,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private CompletableFuture<byte[]> answerBarrier() {
         return raft().readIndex().handle((index, failure) -> {
             if (failure != null) throw new java.util.concurrent.CompletionException(refusal(failure));
-            return Messages.writer().putVarint(Math.max(0, index)).toBytes();
+            return Messages.writer().putVarint(Math.max(0, commandsApplied)).toBytes();
         });
     }
 
@@ -392,9 +399,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     }
 
     private static Exception refusal(Throwable failure) {
-        Throwable cause = failure instanceof java.util.concurrent.CompletionException && failure.getCause() != null
-                ? failure.getCause()
-                : failure;
+        Throwable cause = Causes.of(failure);
         if (cause instanceof NotLeaderException) return new PeerRefused(Calls.NOT_LEADER, String.valueOf(cause.getMessage()));
         return new PeerRefused(PeerRefused.FAILED, String.valueOf(cause.getMessage()));
     }
@@ -421,6 +426,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
             throw new IllegalStateException("this pod's state differs from the network's at entry " + index
                     + "; its store is kept, reinstall the pod with: wormhole leave, wormhole join");
         }
+        commandsApplied = index;
         gate.advance(index);
         tell(index, applied.changes());
         if (!session.equals(applied.session())) return;
@@ -468,7 +474,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     public void installSnapshot(Path directory) throws IOException {
         rocks.replaceWith(directory);
         namespace.reload();
-        gate.advance(rocks.position().index());
+        commandsApplied = rocks.position().index();
+        gate.advance(commandsApplied);
         LOG.info("installed a snapshot of the log up to " + rocks.position());
         tell(rocks.position().index(), List.of(new Change.Replaced()));
         LockSupport.unpark(sender);

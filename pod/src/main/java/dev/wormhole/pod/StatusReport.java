@@ -21,6 +21,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /** What {@code wormhole status} shows: the leader's view where there is a leader, else this pod's own. */
 final class StatusReport {
@@ -139,11 +140,11 @@ final class StatusReport {
     private static PodState podState(
             PodRecord record,
             boolean isSelf,
-            ClusterView.Seen seen,
-            dev.wormhole.pod.PodState state) {
+            ClusterView.@Nullable Seen seen,
+            dev.wormhole.pod.@Nullable PodState state) {
         if (record.absent() && !isSelf) return PodState.ABSENT;
-        if (seen == null && !isSelf) return PodState.UNKNOWN;
-        if (!isSelf && seen.presence() == Presence.LATE) return PodState.LATE;
+        if (state == null) return PodState.UNKNOWN;
+        if (!isSelf && (seen == null || seen.presence() == Presence.LATE)) return PodState.LATE;
         if (record.draining()) return PodState.LEAVING;
         return switch (state.stage()) {
             case STARTING -> PodState.STARTING;
