@@ -87,7 +87,7 @@ public final class RaftLog implements AutoCloseable {
             List.of("org.apache.ratis", "org.apache.ratis.thirdparty.io.grpc", "org.apache.ratis.thirdparty.io.netty");
 
     private static final Logger LOG = LoggerFactory.getLogger(RaftLog.class);
-    private static final Duration TICK = Duration.ofMillis(250);
+    private static final Duration TICK = Duration.ofMillis(500);
     private static final Duration REBUILD_PAUSE_MAX = Duration.ofSeconds(30);
     /** The part of the shortest election timeout that the leader may answer reads alone; the rest is for drift. */
     private static final double LEASE_RATIO = 0.9;
@@ -224,13 +224,20 @@ public final class RaftLog implements AutoCloseable {
     /** Highest index known here to be committed; cheap. */
     public long committed() {
         Engine running = engine;
-        return running == null ? applier.position().index() : running.division().getRaftLog().getLastCommittedIndex();
+        return running == null
+                ? applier.position().index()
+                : running.division().getRaftLog().getLastCommittedIndex();
     }
 
     /** How many vote, by the newest configuration known here; 0 while the log is being rebuilt. Cheap. */
     public int voterCount() {
         Engine running = engine;
-        return running == null ? 0 : running.division().getRaftConf().getAllPeers(RaftPeerRole.FOLLOWER).size();
+        return running == null
+                ? 0
+                : running.division()
+                        .getRaftConf()
+                        .getAllPeers(RaftPeerRole.FOLLOWER)
+                        .size();
     }
 
     /** What this pod knows now. Reads a few file sizes. */
@@ -474,7 +481,7 @@ public final class RaftLog implements AutoCloseable {
         RaftServerConfigKeys.Log.setSegmentCacheNumMax(p, 2);
         RaftServerConfigKeys.Log.setSegmentCacheSizeMax(p, SizeInBytes.valueOf(2L * sizes.segmentBytes()));
         RaftServerConfigKeys.Log.setWriteBufferSize(p, SizeInBytes.valueOf(sendBytes + (64 << 10)));
-        RaftServerConfigKeys.Log.setQueueByteLimit(p, 4 * sendBytes);
+        RaftServerConfigKeys.Log.setQueueByteLimit(p, SizeInBytes.valueOf(4L * sendBytes));
         RaftServerConfigKeys.Log.setLogMetadataEnabled(p, true);
         RaftServerConfigKeys.Log.setPurgeUptoSnapshotIndex(p, true);
         RaftServerConfigKeys.Log.setPurgePreservationLogNum(p, sizes.entriesKept());

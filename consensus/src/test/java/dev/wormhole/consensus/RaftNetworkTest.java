@@ -211,23 +211,22 @@ class RaftNetworkTest {
                 }
             }
             long reads = 0;
-            long writes = 0;
             for (Node member : members) {
                 String[] counts = member.tell("unloop").split(" ", -1);
-                writes += Long.parseLong(counts[0]);
                 reads += Long.parseLong(counts[1]);
                 assertThat(counts[2])
                         .as("reads below an acknowledged index on " + member)
                         .isEqualTo("0");
             }
             assertThat(bed.complaints()).isEmpty();
-            assertThat(writes).isGreaterThan(500);
-            assertThat(reads).isGreaterThan(500);
+            assertThat(reads).isGreaterThan(500); // of the processes that were not killed
             bed.assertSame(bed.append("the end"), members);
             for (Node member : members) {
-                assertThat(Long.parseLong(member.tell("verify " + notes))).isGreaterThan(500);
+                long writes = Long.parseLong(member.tell("verify " + notes)); // of all, the killed included
+                assertThat(writes).isGreaterThan(500);
+                System.out.println(
+                        writes + " acknowledged writes are on " + member + "; " + reads + " reads were right");
             }
-            System.out.println(writes + " writes, " + reads + " reads");
         }
     }
 }
