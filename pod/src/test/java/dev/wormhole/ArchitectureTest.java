@@ -24,8 +24,8 @@ final class ArchitectureTest {
         ROOMS.put("model", List.of());
         ROOMS.put("namespace", List.of("model"));
         ROOMS.put("content", List.of("model"));
-        ROOMS.put("placement", List.of("model", "namespace"));
         ROOMS.put("health", List.of("model", "namespace"));
+        ROOMS.put("placement", List.of("model", "namespace", "health"));
         ROOMS.put("vfs", List.of("model", "namespace", "content"));
         ROOMS.put("mount.fuse", List.of());
         ROOMS.put("mount.linux", List.of("model", "namespace", "vfs", "mount.fuse"));

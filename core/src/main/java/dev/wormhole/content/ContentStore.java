@@ -24,7 +24,8 @@ public interface ContentStore extends AutoCloseable {
      *
      * @param expectedBytes a hint, 0 if unknown: small slices go into packs
      * @throws OutOfSpaceException when the volume's limit or reserve would be touched
-     * @throws IllegalStateException if the store has or had (since it was opened) a slice of that id
+     * @throws IllegalStateException if the store has a slice of that id, staged or sealed. One that was deleted or given
+     *     up may come again: an id names the same bytes for ever
      */
     SliceWriter stage(SliceId slice, long expectedBytes) throws IOException;
 

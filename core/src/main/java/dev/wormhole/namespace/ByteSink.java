@@ -21,7 +21,8 @@ final class ByteSink {
     }
 
     private void room(int more) {
-        if (bytes.length - size < more) bytes = Arrays.copyOf(bytes, Math.max(Math.addExact(size, more), bytes.length * 2));
+        if (bytes.length - size < more)
+            bytes = Arrays.copyOf(bytes, Math.max(Math.addExact(size, more), bytes.length * 2));
     }
 
     ByteSink u8(int value) {

@@ -2,6 +2,7 @@
 package dev.wormhole.namespace;
 
 import dev.wormhole.model.FileName;
+import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
 import java.util.List;
@@ -23,8 +24,14 @@ public sealed interface Change {
     /** Every store deletes these. */
     record SlicesDiscarded(List<SliceId> slices) implements Change {}
 
-    /** Holders of these slices changed; a store that is no holder any more deletes its bytes. */
+    /**
+     * Holders of these slices changed, also by a commit that names others than the writer. A store that is named without
+     * having the bytes says so (LoseHolder). One that has bytes without being named may be about to be: see HolderDropped.
+     */
     record HoldersChanged(List<SliceId> slices) implements Change {}
+
+    /** By decision of the log this incarnation is no holder of the slice any more: its store deletes the bytes. */
+    record HolderDropped(SliceId slice, Incarnation holder) implements Change {}
 
     /** Members or their states changed. */
     record PodsChanged() implements Change {}

@@ -109,7 +109,8 @@ public sealed interface Command {
     /**
      * Commits written bytes: introduces slices and names ranges of them (or of slices already known). What the extents
      * cover is displaced, and kept in history while the new slices are durable on fewer pods than min(2, copies wanted).
-     * Refused: ENOENT (inode gone), ESTALE (a slice was discarded or abandoned). Outcome value: the new content counter.
+     * Refused: ENOENT (inode gone), ESTALE (a slice was discarded or abandoned). The extents
+     * are in order and do not overlap, else EINVAL. Outcome value: the new content counter.
      *
      * @param view the content counter that the writing handle last saw
      * @param sizeAtLeast the file is at least this long afterwards
@@ -149,29 +150,40 @@ public sealed interface Command {
     record AddHolders(Incarnation holder, HolderState state, List<SliceId> slices) implements Command {}
 
     /**
-     * Ends one holder's claim. Refused with EBUSY unless every incarnation relied on is another, present holder of a copy
-     * and there are at least as many as the slice wants, or the slice is held by nobody's wish any more.
+     * Ends one holder's claim. Refused with EBUSY unless at least one incarnation is relied on and each of them is another
+     * holder of a copy, neither absent nor draining, named once; or nothing names the slice any more, or the claim is no copy.
+     * The proposer lists as many as the slice wants: the log does not know the rules.
      */
     record DropHolder(SliceId slice, Incarnation holder, List<Incarnation> relyingOn) implements Command {}
 
-    /** The holder says that its bytes are gone or damaged; always accepted. */
+    /**
+     * The holder says that its bytes are gone or damaged; always accepted. Where that was the last copy and what the slice
+     * displaced is still kept, files go back to it. Outcome value: how many claims ended.
+     */
     record LoseHolder(Incarnation holder, List<SliceId> slices) implements Command {}
 
-    /** Lets slices go that nothing names: their rows are removed and every store deletes them. Named ones are passed over. */
+    /**
+     * Lets slices go that nothing names: their rows are removed and every store deletes them. Named ones and those
+     * without a row are passed over. Outcome value: how many went.
+     */
     record Discard(List<SliceId> slices) implements Command {}
 
-    /** The writer gives up slices that it never committed; a later commit that names one is refused. */
+    /**
+     * The writer gives up slices that it never committed; a later commit that names one is refused. Slices with a row are
+     * passed over. Outcome value: how many were given up now.
+     */
     record Abandon(List<SliceId> slices) implements Command {}
 
     // ---- sessions, time, versions
 
     /**
      * Opens the session of one start of an incarnation and raises its settled mark: slices of this allocator whose counter
-     * is below it and that no row names are dead. Ends the incarnation's older sessions and their holds.
+     * is below it and that no row names are dead. Ends the incarnation's older sessions and their holds. Refused: ENOENT (no
+     * member), ESTALE (a later start was opened: this store is an older image of itself). The same start again does nothing.
      */
     record OpenSession(Incarnation incarnation, long startCount, long settledCounter) implements Command {}
 
-    /** A pod has the orphan open. */
+    /** A pod has the orphan open. Does nothing to an inode with a name. Refused: ENOENT, ESTALE (no member). */
     record Hold(InodeId inode, Incarnation holder) implements Command {}
 
     /** The pod's last handle on it was closed. */
@@ -179,7 +191,8 @@ public sealed interface Command {
 
     /**
      * Deletes orphans that nobody holds. Passed over: those held, or orphaned at an index that a pod which is not absent has
-     * not acknowledged ({@link AcknowledgeOrphans}).
+     * not acknowledged ({@link AcknowledgeOrphans}), and, for another Reap to go on with, the rest of one with more than 65,536
+     * extents. Outcome value: how many are gone.
      */
     record Reap(List<InodeId> inodes) implements Command {}
 
@@ -199,7 +212,8 @@ public sealed interface Command {
 
     /**
      * Takes a pod (or a new incarnation of one) into the network. Outcome value: the incarnation granted. Refused: EEXIST
-     * when another incarnation of that name is not removed; the same {@code storeToken} again gets the same answer.
+     * when another incarnation of that name is not removed; the same {@code storeToken} again gets the same answer, or ESTALE if
+     * that incarnation was removed; EINVAL (name).
      *
      * @param storeToken random, made with the store, so that a repeated request is recognised
      */
@@ -216,10 +230,13 @@ public sealed interface Command {
 
     /**
      * Ends a pod's membership and all its holder records. Refused with EBUSY when a slice would lose its last copy, unless
-     * forced.
+     * forced. Unforced it reads every slice. Files whose newest bytes had no other copy go back as in {@link LoseHolder}.
      */
     record RemovePod(Incarnation incarnation, boolean force) implements Command {}
 
-    /** The network's configuration, whole, as its file says it. Refused with ESTALE unless it follows {@code basedOn}. */
+    /**
+     * The network's configuration, whole, as its file says it. Refused with ESTALE unless it follows {@code basedOn}.
+     * Outcome value: its version.
+     */
     record Configure(long basedOn, String toml) implements Command {}
 }

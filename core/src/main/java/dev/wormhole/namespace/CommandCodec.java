@@ -106,7 +106,10 @@ final class CommandCodec {
                 to.u16(WRITE).i64(c.inode().value()).i64(c.view());
                 newSlices(to, c.slices());
                 extents(to, c.extents());
-                to.i64(c.sizeAtLeast()).i64(c.modifiedNanos()).i32(c.safeCopies()).u8(c.killPrivileges() ? 1 : 0);
+                to.i64(c.sizeAtLeast())
+                        .i64(c.modifiedNanos())
+                        .i32(c.safeCopies())
+                        .u8(c.killPrivileges() ? 1 : 0);
             }
             case Command.Append c -> {
                 to.u16(APPEND).i64(c.inode().value());
@@ -242,8 +245,7 @@ final class CommandCodec {
                         from.i32(),
                         from.flag());
             case APPEND ->
-                new Command.Append(
-                        inode(from), newSlices(from), extents(from), from.i64(), from.i32(), from.flag());
+                new Command.Append(inode(from), newSlices(from), extents(from), from.i64(), from.i32(), from.flag());
             case PUNCH_HOLE -> new Command.PunchHole(inode(from), from.i64(), from.i64(), from.i64());
             case ADD_HOLDERS -> new Command.AddHolders(incarnation(from), from.constant(HOLDER_STATES), slices(from));
             case DROP_HOLDER -> new Command.DropHolder(slice(from), incarnation(from), incarnations(from));
@@ -342,8 +344,7 @@ final class CommandCodec {
     private static List<Command.NewSlice> newSlices(ByteSource from) throws MalformedEntryException {
         int count = from.count(20);
         var slices = new ArrayList<Command.NewSlice>(count);
-        for (int i = 0; i < count; i++)
-            slices.add(new Command.NewSlice(slice(from), from.i64(), incarnations(from)));
+        for (int i = 0; i < count; i++) slices.add(new Command.NewSlice(slice(from), from.i64(), incarnations(from)));
         return slices;
     }
 

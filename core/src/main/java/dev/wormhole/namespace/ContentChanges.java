@@ -4,13 +4,16 @@ package dev.wormhole.namespace;
 import dev.wormhole.model.Errno;
 import dev.wormhole.model.Extent;
 import dev.wormhole.model.FileType;
+import dev.wormhole.model.HolderState;
 import dev.wormhole.model.Ids;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
@@ -139,9 +142,11 @@ final class ContentChanges {
             if (row == null) row = state.newSlice(id, introduced.lengthBytes(), inode.id);
             boolean changed = false;
             for (Incarnation holder : introduced.durableOn())
-                if (state.isMember(holder.number()))
-                    changed |= row.addHolder(holder.number(), dev.wormhole.model.HolderState.DURABLE);
-            if (changed) held(row);
+                if (state.isMember(holder.number())) changed |= row.addHolder(holder.number(), HolderState.DURABLE);
+            if (!changed) continue;
+            held(row);
+            // Others were named on their word of a moment ago: they look whether they can keep it.
+            if (row.holders.length > 1 || !row.isHolder(Ids.allocator(row.id))) state.tellHolders(id);
         }
         state.touchContent(inode);
         inode.layout++;
@@ -222,14 +227,15 @@ final class ContentChanges {
     /** Lets all content of a dead inode go; false if there is more than one command should remove. */
     boolean releaseAll(InodeRow inode) {
         int[] left = {REAPED_ROWS_MAX};
-        if (inode.allocated > 0) state.scan(Keys.of(Keys.EXTENT, inode.id), (key, row) -> {
-            if (left[0]-- == 0) return false;
-            Extent extent = Rows.extent(Keys.id(key, 1), row);
-            state.remove(key);
-            inode.allocated -= extent.length();
-            unname(state.existingSlice(extent.slice().value()));
-            return true;
-        });
+        if (inode.allocated > 0)
+            state.scan(Keys.of(Keys.EXTENT, inode.id), (key, row) -> {
+                if (left[0]-- == 0) return false;
+                Extent extent = Rows.extent(Keys.id(key, 1), row);
+                state.remove(key);
+                inode.allocated -= extent.length();
+                unname(state.existingSlice(extent.slice().value()));
+                return true;
+            });
         settle();
         if (inode.allocated > 0) return false;
         // Histories wait for slices that no extent of this file names now; another file may name them still.
@@ -335,11 +341,10 @@ final class ContentChanges {
         boolean[] changed = {false};
         for (Extent old : displaced) {
             if (replace(Keys.of(Keys.EXTENT, inode.id), old, lost)) changed[0] = true;
-            state.scan(
-                    Keys.of(Keys.HISTORY, inode.id, content + 1), Keys.of(Keys.HISTORY, inode.id + 1), (key, _) -> {
-                        replace(Keys.of(Keys.HISTORY_EXTENT, inode.id, Keys.id(key, 1)), old, lost);
-                        return true;
-                    });
+            state.scan(Keys.of(Keys.HISTORY, inode.id, content + 1), Keys.of(Keys.HISTORY, inode.id + 1), (key, _) -> {
+                replace(Keys.of(Keys.HISTORY_EXTENT, inode.id, Keys.id(key, 1)), old, lost);
+                return true;
+            });
         }
         if (changed[0]) {
             inode.layout++;
@@ -379,7 +384,7 @@ final class ContentChanges {
     }
 
     private static byte[] ended(byte[] prefix, long end) {
-        byte[] key = java.util.Arrays.copyOf(prefix, prefix.length + 8);
+        byte[] key = Arrays.copyOf(prefix, prefix.length + 8);
         ByteSink.LONG.set(key, prefix.length, end);
         return key;
     }
@@ -407,16 +412,18 @@ final class ContentChanges {
         if (slice == null || !slice.isHolder(holder)) return DONE;
         if (slice.names > 0 && slice.isCopyOf(holder)) {
             if (c.relyingOn().isEmpty()) return refused(Errno.EBUSY);
-            var distinct = new java.util.HashSet<Integer>();
+            var distinct = new HashSet<Integer>();
             for (Incarnation other : c.relyingOn()) {
                 Rows.PodRow pod = state.pods.get(other.number());
-                boolean present = pod != null && !pod.record().absent() && !pod.record().draining();
+                boolean present =
+                        pod != null && !pod.record().absent() && !pod.record().draining();
                 boolean relied = present && other.number() != holder && slice.isCopyOf(other.number());
                 if (!relied || !distinct.add(other.number())) return refused(Errno.EBUSY);
             }
         }
         slice.removeHolder(holder);
         state.tellHolders(c.slice());
+        state.tellDropped(c.slice(), c.holder());
         return DONE;
     }
 

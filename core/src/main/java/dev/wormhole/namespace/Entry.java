@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.namespace;
 
+import dev.wormhole.model.Ids;
+import dev.wormhole.model.Incarnation;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -49,6 +51,7 @@ public record Entry(
     private static final int BYTES_MIN = HEADER_BYTES + 4;
     /** Number and one count or one int. */
     private static final int COMMAND_BYTES_MIN = 6;
+
     private static final long STAMP_DISTANCE_MAX_NANOS = 1_000_000_000L;
 
     public Entry {
@@ -140,11 +143,11 @@ public record Entry(
         int group = from.u16();
         int incarnation = from.i32();
         long startCount = from.i64();
-        if (incarnation < 0 || incarnation > dev.wormhole.model.Ids.ALLOCATOR_MAX || (incarnation == 0) != (startCount == 0) || startCount < 0)
-            throw from.malformed("session " + incarnation + "/" + startCount);
-        SessionId session = incarnation == 0
-                ? null
-                : new SessionId(new dev.wormhole.model.Incarnation(incarnation), startCount);
+        if (incarnation < 0
+                || incarnation > Ids.ALLOCATOR_MAX
+                || (incarnation == 0) != (startCount == 0)
+                || startCount < 0) throw from.malformed("session " + incarnation + "/" + startCount);
+        SessionId session = incarnation == 0 ? null : new SessionId(new Incarnation(incarnation), startCount);
         long sequence = from.i64();
         long lowestUnanswered = from.i64();
         if (sequence < 0 || lowestUnanswered < 0 || session != null && sequence == 0)
@@ -178,7 +181,8 @@ public record Entry(
     }
 
     private static void checkHead(byte[] bytes) throws MalformedEntryException {
-        if (bytes.length < BYTES_MIN) throw new MalformedEntryException("only " + bytes.length + " bytes", bytes.length);
+        if (bytes.length < BYTES_MIN)
+            throw new MalformedEntryException("only " + bytes.length + " bytes", bytes.length);
         if ((int) ByteSink.INT.get(bytes, 0) != MAGIC) throw new MalformedEntryException("no entry of ours", 0);
         if (bytes[4] != FORMAT) throw new MalformedEntryException("format " + bytes[4], 4);
         if (bytes[5] != 0) throw new MalformedEntryException("codec " + bytes[5], 5);

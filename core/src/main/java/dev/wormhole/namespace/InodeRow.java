@@ -4,6 +4,7 @@ package dev.wormhole.namespace;
 import dev.wormhole.model.Attributes;
 import dev.wormhole.model.FileType;
 import dev.wormhole.model.InodeId;
+import java.util.Arrays;
 
 /** The row of an inode, while apply works on it. Layout in docs/formats/tables.md. */
 final class InodeRow {
@@ -50,7 +51,7 @@ final class InodeRow {
     }
 
     boolean isNamed(long directory, byte[] as) {
-        return parent == directory && java.util.Arrays.equals(name, as);
+        return parent == directory && Arrays.equals(name, as);
     }
 
     void unname() {
@@ -67,8 +68,21 @@ final class InodeRow {
 
     byte[] encode() {
         var to = new ByteSink(FIXED_BYTES + name.length);
-        to.u8(FORMAT).u8(type.ordinal()).u16(permissions).i32(uid).i32(gid).i32(device).i32(links);
-        to.i64(size).i64(allocated).i64(accessed).i64(modified).i64(changed).i64(born).i64(content).i64(layout);
+        to.u8(FORMAT)
+                .u8(type.ordinal())
+                .u16(permissions)
+                .i32(uid)
+                .i32(gid)
+                .i32(device)
+                .i32(links);
+        to.i64(size)
+                .i64(allocated)
+                .i64(accessed)
+                .i64(modified)
+                .i64(changed)
+                .i64(born)
+                .i64(content)
+                .i64(layout);
         to.i64(entries).i32(xattrNameBytes).i32(histories).i64(parent).raw(name);
         return to.toBytes();
     }
@@ -93,7 +107,7 @@ final class InodeRow {
         inode.xattrNameBytes = Rows.i32(row, 92);
         inode.histories = Rows.i32(row, 96);
         inode.parent = Rows.i64(row, 100);
-        if (row.length > 108) inode.name = java.util.Arrays.copyOfRange(row, 108, row.length);
+        if (row.length > 108) inode.name = Arrays.copyOfRange(row, 108, row.length);
         return inode;
     }
 

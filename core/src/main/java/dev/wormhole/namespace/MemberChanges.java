@@ -57,7 +57,8 @@ final class MemberChanges {
     }
 
     private @Nullable PodRow named(String name) {
-        for (PodRow pod : state.pods.values()) if (pod.record().settings().name().equals(name)) return pod;
+        for (PodRow pod : state.pods.values())
+            if (pod.record().settings().name().equals(name)) return pod;
         return null;
     }
 
@@ -199,8 +200,7 @@ final class MemberChanges {
     }
 
     void forgetAnswers(int incarnation, long from, long to) {
-        for (long sequence = from; sequence < to; sequence++)
-            state.remove(Keys.of(Keys.ANSWER, incarnation, sequence));
+        for (long sequence = from; sequence < to; sequence++) state.remove(Keys.of(Keys.ANSWER, incarnation, sequence));
     }
 
     // ---- the network

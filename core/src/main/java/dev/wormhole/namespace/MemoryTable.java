@@ -16,7 +16,8 @@ import org.jspecify.annotations.Nullable;
  * the next write to their key once no snapshot can see them.
  */
 public final class MemoryTable implements Table {
-    private record Version(long number, byte @Nullable [] value, @Nullable Version older) {}
+    private record Version(
+            long number, byte @Nullable [] value, @Nullable Version older) {}
 
     private record Tombstone(byte[] key, Version version) {}
 
@@ -121,8 +122,9 @@ public final class MemoryTable implements Table {
 
         Scan scan(byte[] from, byte @Nullable [] to, boolean closeToo) {
             boolean none = to != null && Arrays.compareUnsigned(from, to) >= 0;
-            ConcurrentNavigableMap<byte[], Version> range =
-                    to == null ? rows.tailMap(from, true) : none ? rows.headMap(new byte[0], false) : rows.subMap(from, to);
+            ConcurrentNavigableMap<byte[], Version> range = to == null
+                    ? rows.tailMap(from, true)
+                    : none ? rows.headMap(new byte[0], false) : rows.subMap(from, to);
             return new MemoryScan(range.entrySet().iterator(), this, closeToo);
         }
 

@@ -6,6 +6,7 @@ import dev.wormhole.model.FileName;
 import dev.wormhole.model.FileType;
 import dev.wormhole.model.InodeId;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -133,7 +134,8 @@ public final class Namespace {
     public Applied apply(long index, Entry entry) {
         TableView.Heads heads = view.heads();
         if (index <= heads.appliedIndex()) return applied(index, Applied.Status.SKIPPED, entry, List.of());
-        if (entry.group() != Keys.GROUP) throw new UnknownCommandException("entry " + index + ": group " + entry.group());
+        if (entry.group() != Keys.GROUP)
+            throw new UnknownCommandException("entry " + index + ": group " + entry.group());
         if (entry.level() > Entry.LEVEL_MAX)
             throw new UnknownCommandException("entry " + index + ": level " + entry.level());
         var apply = new Batch(heads, index, entry);
@@ -151,8 +153,7 @@ public final class Namespace {
         if (entry.sequence() <= session.last()) {
             byte[] answers = apply.state.get(Keys.of(Keys.ANSWER, number, entry.sequence()));
             apply.commit();
-            return applied(
-                    index, Applied.Status.REPEAT, entry, answers == null ? List.of() : Rows.answers(answers));
+            return applied(index, Applied.Status.REPEAT, entry, answers == null ? List.of() : Rows.answers(answers));
         }
         if (entry.sequence() > session.last() + 1) return apply.nothing(Applied.Status.GAP);
         return apply.commands();
@@ -175,7 +176,7 @@ public final class Namespace {
     public List<Change> reload() {
         TableView.Heads heads = TableView.read(table);
         view.cache.clear();
-        java.util.Arrays.fill(digestIndexes, -1);
+        Arrays.fill(digestIndexes, -1);
         view.publish(heads);
         view.cache.clear(); // what was read between, with the members of before
         remember(heads);
@@ -261,13 +262,7 @@ public final class Namespace {
             if (id != null) answered(id, outcomes);
             commit();
             return new Applied(
-                    state.index,
-                    Applied.Status.FRESH,
-                    id,
-                    entry.sequence(),
-                    outcomes,
-                    state.told(),
-                    diverged);
+                    state.index, Applied.Status.FRESH, id, entry.sequence(), outcomes, state.told(), diverged);
         }
 
         /** Stores the answers, and forgets those that the proposer has. A batch may have ended its own session. */

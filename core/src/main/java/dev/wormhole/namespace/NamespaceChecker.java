@@ -2,6 +2,8 @@
 package dev.wormhole.namespace;
 
 import dev.wormhole.model.Extent;
+import dev.wormhole.model.FileName;
+import dev.wormhole.model.FileType;
 import dev.wormhole.model.Ids;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
@@ -115,7 +117,7 @@ public final class NamespaceChecker {
         each(Keys.ENTRY, (key, row) -> {
             long directory = Keys.id(key, 0);
             byte[] name = Keys.tail(key, 2);
-            String what = "entry " + inode(directory) + "/" + new dev.wormhole.model.FileName(name);
+            String what = "entry " + inode(directory) + "/" + new FileName(name);
             if (Keys.id(key, 1) != Keys.cookie(name)) found(what + ": its cookie is not its name's");
             Seen parent = inodes.get(directory);
             if (parent == null || !parent.row.isDirectory()) found(what + ": no such directory");
@@ -126,7 +128,8 @@ public final class NamespaceChecker {
                 found(what + ": leads to " + inode(child) + ", which is not there");
                 return;
             }
-            if (seen.row.type != Rows.entryType(row)) found(what + ": says " + Rows.entryType(row) + ", inode " + seen.row.type);
+            if (seen.row.type != Rows.entryType(row))
+                found(what + ": says " + Rows.entryType(row) + ", inode " + seen.row.type);
             seen.names++;
             if (seen.row.isDirectory() && parent != null) parent.directories++;
             if (seen.row.isNamed(directory, name)) seen.primaryFound = true;
@@ -146,7 +149,8 @@ public final class NamespaceChecker {
             }
             seen.furtherNames++;
             byte[] entry = table.get(Keys.entry(Keys.id(key, 1), name));
-            if (entry == null || Rows.entryInode(entry) != id) found(inode(id) + " believes in a name that is not its own");
+            if (entry == null || Rows.entryInode(entry) != id)
+                found(inode(id) + " believes in a name that is not its own");
         });
     }
 
@@ -261,7 +265,8 @@ public final class NamespaceChecker {
                 found(what + " counts " + Rows.number(row, 0) + " waits, there are " + waits.getOrDefault(head, 0L));
         });
         for (String head : kept) if (!heads.contains(head)) found("history " + head + " has no head");
-        for (String head : waits.keySet()) if (!heads.contains(head)) found("wait for a history " + head + " that is not");
+        for (String head : waits.keySet())
+            if (!heads.contains(head)) found("wait for a history " + head + " that is not");
     }
 
     private void inode(Seen seen) {
@@ -283,7 +288,8 @@ public final class NamespaceChecker {
             if (row.parent != row.id) found("the root's parent is " + row.parent);
         } else if (seen.names > 0) {
             if (!seen.primaryFound) found(what + ": its first name is not there");
-            if (seen.furtherNames != seen.names - 1) found(what + ": further names " + seen.furtherNames + " of " + seen.names);
+            if (seen.furtherNames != seen.names - 1)
+                found(what + ": further names " + seen.furtherNames + " of " + seen.names);
         } else if (row.parent != 0 || row.name.length != 0) {
             found(what + ": believes in a name");
         }
@@ -291,7 +297,7 @@ public final class NamespaceChecker {
         if (row.xattrNameBytes != seen.xattrNameBytes)
             found(what + ": attribute names " + row.xattrNameBytes + ", has " + seen.xattrNameBytes);
         if (row.histories != seen.histories) found(what + ": histories " + row.histories + ", has " + seen.histories);
-        if ((row.type == dev.wormhole.model.FileType.SYMLINK) != seen.target) found(what + ": " + row.type + ", target " + seen.target);
+        if ((row.type == FileType.SYMLINK) != seen.target) found(what + ": " + row.type + ", target " + seen.target);
     }
 
     /** Every directory that has a name leads to the root. */
@@ -320,14 +326,17 @@ public final class NamespaceChecker {
             int named = names.getOrDefault(slice.id, 0);
             if (slice.names != named) found(what + ": counts " + slice.names + " names, has " + named);
             boolean indexed = table.get(Keys.of(Keys.UNNAMED, slice.id)) != null;
-            if (indexed != (slice.names == 0)) found(what + ": names " + slice.names + ", in the index of unnamed: " + indexed);
+            if (indexed != (slice.names == 0))
+                found(what + ": names " + slice.names + ", in the index of unnamed: " + indexed);
             if (slice.names == 0) unnamed++;
             else bytes += slice.length;
-            if (Arrays.stream(slice.holders).distinct().count() != slice.holders.length) found(what + ": a holder twice");
+            if (Arrays.stream(slice.holders).distinct().count() != slice.holders.length)
+                found(what + ": a holder twice");
             if (Ids.allocator(slice.id) == 0) found(what + ": no incarnation wrote it");
         }
         each(Keys.UNNAMED, (key, _) -> {
-            if (!slices.containsKey(Keys.id(key, 0))) found("index of unnamed has a slice " + Keys.id(key, 0) + " that is not");
+            if (!slices.containsKey(Keys.id(key, 0)))
+                found("index of unnamed has a slice " + Keys.id(key, 0) + " that is not");
         });
         return new long[] {unnamed, bytes};
     }
@@ -340,7 +349,11 @@ public final class NamespaceChecker {
         }
         long orphans = inodes.values().stream().filter(s -> s.orphan).count();
         var totals = new NamespaceView.Totals(
-                Rows.number(row, 0), Rows.number(row, 1), Rows.number(row, 2), Rows.number(row, 3), Rows.number(row, 4));
+                Rows.number(row, 0),
+                Rows.number(row, 1),
+                Rows.number(row, 2),
+                Rows.number(row, 3),
+                Rows.number(row, 4));
         var should = new NamespaceView.Totals(inodes.size(), orphans, slices.size(), namedBytes, unnamed);
         if (!totals.equals(should)) found("totals " + totals + ", should be " + should);
     }
@@ -353,9 +366,11 @@ public final class NamespaceChecker {
             int number = (int) Keys.id(key, 0);
             PodRow pod = PodRow.decode(number, value);
             if (number > last) found("p" + number + " was never granted");
-            if (!podNames.add(pod.record().settings().name())) found("two members named " + pod.record().settings().name());
+            if (!podNames.add(pod.record().settings().name()))
+                found("two members named " + pod.record().settings().name());
             byte[] token = table.get(Keys.of(Keys.TOKEN, pod.token()));
-            if (token == null || Rows.number(token, 0) != number) found("p" + number + ": its store's token is not known");
+            if (token == null || Rows.number(token, 0) != number)
+                found("p" + number + ": its store's token is not known");
         });
         each(Keys.SESSION, (key, row) -> {
             long number = Keys.id(key, 0);

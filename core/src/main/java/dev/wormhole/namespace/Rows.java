@@ -7,6 +7,7 @@ import dev.wormhole.model.FileType;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.SliceId;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /** The smaller rows as bytes, see docs/formats/tables.md. Each begins with its format. */
@@ -52,7 +53,12 @@ final class Rows {
     // ---- extents, keyed by where they end: format, length, slice, offset in the slice
 
     static byte[] extent(long length, long slice, long sliceOffset) {
-        return new ByteSink(25).u8(FORMAT).i64(length).i64(slice).i64(sliceOffset).toBytes();
+        return new ByteSink(25)
+                .u8(FORMAT)
+                .i64(length)
+                .i64(slice)
+                .i64(sliceOffset)
+                .toBytes();
     }
 
     static Extent extent(long end, byte[] row) {
@@ -69,7 +75,7 @@ final class Rows {
 
     static byte[] opaqueValue(byte[] row) {
         checkFormat(row, FORMAT);
-        return java.util.Arrays.copyOfRange(row, 1, row.length);
+        return Arrays.copyOfRange(row, 1, row.length);
     }
 
     // ---- numbers
@@ -113,7 +119,9 @@ final class Rows {
 
         byte[] encode() {
             var to = new ByteSink(128);
-            to.u8(FORMAT).u8((record.draining() ? 1 : 0) | (record.absent() ? 2 : 0)).i64(token);
+            to.u8(FORMAT)
+                    .u8((record.draining() ? 1 : 0) | (record.absent() ? 2 : 0))
+                    .i64(token);
             to.i64(record.startCount()).i64(record.settledCounter()).i64(record.orphansAcknowledgedIndex());
             CommandCodec.settings(to, record.settings());
             return to.toBytes();

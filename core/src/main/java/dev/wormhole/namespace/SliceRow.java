@@ -87,7 +87,12 @@ final class SliceRow {
 
     byte[] encode() {
         var to = new ByteSink(FIXED_BYTES + HOLDER_BYTES * holders.length);
-        to.u8(FORMAT).u8(waitedFor ? WAITED_FOR : 0).i64(length).i64(inode).i32(names).u16(holders.length);
+        to.u8(FORMAT)
+                .u8(waitedFor ? WAITED_FOR : 0)
+                .i64(length)
+                .i64(inode)
+                .i32(names)
+                .u16(holders.length);
         for (int i = 0; i < holders.length; i++) to.i32(holders[i]).u8(states[i]);
         return to.toBytes();
     }

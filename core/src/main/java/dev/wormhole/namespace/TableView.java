@@ -95,7 +95,10 @@ final class TableView implements NamespaceView {
                 last = cookie;
                 byte[] row = scan.value();
                 entries.add(new DirectoryEntry(
-                        new FileName(Keys.tail(key, 2)), new InodeId(Rows.entryInode(row)), Rows.entryType(row), cookie));
+                        new FileName(Keys.tail(key, 2)),
+                        new InodeId(Rows.entryInode(row)),
+                        Rows.entryType(row),
+                        cookie));
             }
         }
         return entries;
@@ -177,8 +180,7 @@ final class TableView implements NamespaceView {
         }
         if (names.isEmpty()) return "/";
         var path = new StringBuilder();
-        for (byte[] name : names.reversed())
-            path.append('/').append(new String(name, StandardCharsets.UTF_8));
+        for (byte[] name : names.reversed()) path.append('/').append(new String(name, StandardCharsets.UTF_8));
         return path.toString();
     }
 
@@ -280,9 +282,7 @@ final class TableView implements NamespaceView {
                             Rows.number(totals, 2),
                             Rows.number(totals, 3),
                             Rows.number(totals, 4)),
-                    configuration.length == 0
-                            ? new Configuration(0, "")
-                            : MemberChanges.configuration(configuration),
+                    configuration.length == 0 ? new Configuration(0, "") : MemberChanges.configuration(configuration),
                     pods);
         }
     }

@@ -252,7 +252,8 @@ final class TreeChanges {
             if (target.isDirectory() && isAncestor(target, from)) return refused(Errno.EINVAL);
             boolean more = source.isDirectory() && !target.isDirectory();
             boolean less = target.isDirectory() && !source.isDirectory();
-            if (moves && (more && to.links == LINKS_MAX || less && from.links == LINKS_MAX)) return refused(Errno.EMLINK);
+            if (moves && (more && to.links == LINKS_MAX || less && from.links == LINKS_MAX))
+                return refused(Errno.EMLINK);
             exchange(source, from, c.fromName(), target, to, c.toName());
             return DONE;
         }
@@ -443,10 +444,11 @@ final class TreeChanges {
             if (orphan == null || !orphan.holders().isEmpty() || orphan.index() > acknowledged) continue;
             InodeRow inode = state.existing(id.value());
             if (!content.releaseAll(inode)) continue;
-            if (inode.xattrNameBytes > 0) state.scan(Keys.of(Keys.XATTR, inode.id), (key, _) -> {
-                state.remove(key);
-                return true;
-            });
+            if (inode.xattrNameBytes > 0)
+                state.scan(Keys.of(Keys.XATTR, inode.id), (key, _) -> {
+                    state.remove(key);
+                    return true;
+                });
             if (inode.type == FileType.SYMLINK) state.remove(Keys.of(Keys.SYMLINK, inode.id));
             state.remove(Keys.of(Keys.ORPHAN, inode.id));
             state.orphanCount--;

@@ -106,7 +106,9 @@ final class Working {
             while (true) {
                 Map.Entry<byte[], Row> mine = inclusive ? rows.ceilingEntry(at) : rows.higherEntry(at);
                 if (mine != null && Arrays.compareUnsigned(mine.getKey(), to) >= 0) mine = null;
-                int order = mine == null ? (stored ? 1 : 0) : stored ? Arrays.compareUnsigned(mine.getKey(), scan.key()) : -1;
+                int order = mine == null
+                        ? (stored ? 1 : 0)
+                        : stored ? Arrays.compareUnsigned(mine.getKey(), scan.key()) : -1;
                 if (mine == null && !stored) return;
                 byte[] key;
                 byte[] value;
@@ -250,6 +252,10 @@ final class Working {
         changedHolders.add(slice);
     }
 
+    void tellDropped(SliceId slice, Incarnation holder) {
+        changes.add(new Change.HolderDropped(slice, holder));
+    }
+
     void tellDiscarded(SliceId slice) {
         discarded.add(slice);
     }
@@ -335,9 +341,5 @@ final class Working {
         }
         batch.put(Keys.APPLIED, Rows.numbers(index, digest));
         return new Finished(batch, digest);
-    }
-
-    static Incarnation incarnation(int number) {
-        return new Incarnation(number);
     }
 }

@@ -132,7 +132,10 @@ final class EntryTest {
         Entry without = Entry.withoutSession(1, -1, List.of());
         assertSame(Entry.decode(without.encode()), without);
         byte[] encoded = without.encode();
-        ByteBuffer buffer = ByteBuffer.allocateDirect(encoded.length + 2).put((byte) 0).put(encoded).put((byte) 0);
+        ByteBuffer buffer = ByteBuffer.allocateDirect(encoded.length + 2)
+                .put((byte) 0)
+                .put(encoded)
+                .put((byte) 0);
         assertSame(Entry.decode(buffer.slice(1, encoded.length)), without);
     }
 
@@ -150,8 +153,10 @@ final class EntryTest {
     @Test
     void theStampsAreBroughtTogether() {
         assertThat(Entry.withoutSession(1, 100, List.of()).stamped(200).nanos()).isEqualTo(100);
-        assertThat(Entry.withoutSession(1, 9_000_000_000L, List.of()).stamped(1).nanos()).isEqualTo(1_000_000_001L);
-        assertThat(Entry.withoutSession(1, 0, List.of()).stamped(5_000_000_000L).nanos()).isEqualTo(4_000_000_000L);
+        assertThat(Entry.withoutSession(1, 9_000_000_000L, List.of()).stamped(1).nanos())
+                .isEqualTo(1_000_000_001L);
+        assertThat(Entry.withoutSession(1, 0, List.of()).stamped(5_000_000_000L).nanos())
+                .isEqualTo(4_000_000_000L);
     }
 
     /** Entries of the first release, stored when it was made: see src/test/resources. */
@@ -161,7 +166,8 @@ final class EntryTest {
             String hex = new String(in.readAllBytes(), StandardCharsets.US_ASCII).replaceAll("\\s", "");
             byte[] stored = HexFormat.of().parseHex(hex);
             assertSame(Entry.decode(stored), everything().stamped(1_700_000_000_500_000_000L));
-            assertThat(everything().stamped(1_700_000_000_500_000_000L).encode()).isEqualTo(stored);
+            assertThat(everything().stamped(1_700_000_000_500_000_000L).encode())
+                    .isEqualTo(stored);
         }
     }
 

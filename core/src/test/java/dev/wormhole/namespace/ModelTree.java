@@ -32,7 +32,9 @@ final class ModelTree {
         int uid;
         int gid;
         byte[] target = {};
+
         @Nullable Ref[] bytes = {};
+
         final TreeMap<String, Node> children = new TreeMap<>();
         final Set<String> names = new LinkedHashSet<>(); // parent id + "/" + name
         final TreeMap<String, String> xattrs = new TreeMap<>();
@@ -54,7 +56,10 @@ final class ModelTree {
             if (!isDirectory()) return names.size();
             return orphanedIndex >= 0
                     ? 0
-                    : 2 + (int) children.values().stream().filter(Node::isDirectory).count();
+                    : 2
+                            + (int) children.values().stream()
+                                    .filter(Node::isDirectory)
+                                    .count();
         }
 
         long allocated() {
@@ -188,7 +193,13 @@ final class ModelTree {
     }
 
     @Nullable Errno rename(
-            long fromId, String fromName, long expected, long toId, String toName, long replaced, Command.RenameMode mode) {
+            long fromId,
+            String fromName,
+            long expected,
+            long toId,
+            String toName,
+            long replaced,
+            Command.RenameMode mode) {
         Errno errno = parent(fromId);
         if (errno == null) errno = parent(toId);
         if (errno != null) return errno;
@@ -259,7 +270,8 @@ final class ModelTree {
             if (!slices.containsKey(slice.slice) && dead.contains(slice.slice)) return ESTALE;
         }
         for (Part part : parts)
-            if (!slices.containsKey(part.slice) && introduced.stream().noneMatch(s -> s.slice == part.slice)) return ESTALE;
+            if (!slices.containsKey(part.slice) && introduced.stream().noneMatch(s -> s.slice == part.slice))
+                return ESTALE;
         for (Introduced slice : introduced) {
             Slice known = slices.computeIfAbsent(slice.slice, s -> new Slice(s, slice.length));
             for (int pod : slice.durableOn) if (acknowledged.containsKey(pod)) known.holders.merge(pod, 1, Math::max);
@@ -347,9 +359,9 @@ final class ModelTree {
                 List<History> later = node.histories.subList(i + 1, node.histories.size());
                 history.old.forEach((p, old) -> {
                     if (copies(old.slice) == 0) return;
-                    if (p < node.bytes.length && node.bytes[p] instanceof Ref now && now.slice == id) node.bytes[p] = old;
-                    for (History h : later)
-                        if (h.old.get(p) instanceof Ref kept && kept.slice == id) h.old.put(p, old);
+                    if (p < node.bytes.length && node.bytes[p] instanceof Ref now && now.slice == id)
+                        node.bytes[p] = old;
+                    for (History h : later) if (h.old.get(p) instanceof Ref kept && kept.slice == id) h.old.put(p, old);
                 });
             }
         }
@@ -368,8 +380,8 @@ final class ModelTree {
             if (state != null && state > 0) had.add(slice.id);
         }
         for (long id : had) {
-            boolean waited = nodes.values().stream()
-                    .anyMatch(n -> n.histories.stream().anyMatch(h -> h.waits.containsKey(id)));
+            boolean waited =
+                    nodes.values().stream().anyMatch(n -> n.histories.stream().anyMatch(h -> h.waits.containsKey(id)));
             if (waited && copies(id) == 0) {
                 lost(id);
                 settle();
@@ -395,11 +407,13 @@ final class ModelTree {
     }
 
     long reap(List<Long> list) {
-        long least = acknowledged.values().stream().mapToLong(Long::longValue).min().orElse(Long.MAX_VALUE);
+        long least =
+                acknowledged.values().stream().mapToLong(Long::longValue).min().orElse(Long.MAX_VALUE);
         long reaped = 0;
         for (long id : list) {
             Node node = nodes.get(id);
-            if (node == null || node.orphanedIndex < 0 || !node.holders.isEmpty() || node.orphanedIndex > least) continue;
+            if (node == null || node.orphanedIndex < 0 || !node.holders.isEmpty() || node.orphanedIndex > least)
+                continue;
             nodes.remove(id);
             reaped++;
             settle();

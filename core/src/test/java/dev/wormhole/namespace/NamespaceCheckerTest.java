@@ -51,7 +51,8 @@ final class NamespaceCheckerTest {
         var rows = new ArrayList<String>();
         try (Table.Scan scan = table.scan(new byte[0], null)) {
             while (scan.next())
-                rows.add(HexFormat.of().formatHex(scan.key()) + " " + HexFormat.of().formatHex(scan.value()));
+                rows.add(HexFormat.of().formatHex(scan.key()) + " "
+                        + HexFormat.of().formatHex(scan.value()));
         }
         return rows;
     }

@@ -57,7 +57,9 @@ final class NamespaceTest {
         assertThat(log.view().lookup(ROOT, name("g"))).isNull();
         log.refused(new Command.RemoveDirectory(ROOT, name("d"), d), Errno.ENOTEMPTY);
         log.done(new Command.Unlink(d, name("h"), f));
-        assertThat(log.view().orphans(null, 10)).extracting(NamespaceView.Orphan::inode).containsExactly(f);
+        assertThat(log.view().orphans(null, 10))
+                .extracting(NamespaceView.Orphan::inode)
+                .containsExactly(f);
         log.done(new Command.RemoveDirectory(ROOT, name("d"), d));
         log.done(new Command.AcknowledgeOrphans(POD1, log.index));
         assertThat(log.done(new Command.Reap(List.of(f, d)))).isEqualTo(2);
@@ -70,8 +72,7 @@ final class NamespaceTest {
         InodeId f = log.file(ROOT, "f");
         SliceId a = log.write(f, 0, 100, 1, POD1);
         SliceId b = log.write(f, 40, 20, 1, POD1);
-        assertThat(log.extents(f))
-                .containsExactly("0+40=" + a + "@0", "40+20=" + b + "@0", "60+40=" + a + "@60");
+        assertThat(log.extents(f)).containsExactly("0+40=" + a + "@0", "40+20=" + b + "@0", "60+40=" + a + "@60");
         assertThat(log.record(a).names()).isEqualTo(2);
         SliceId c = log.write(f, 0, 100, 1, POD1);
         assertThat(log.extents(f)).containsExactly("0+100=" + c + "@0");
@@ -149,12 +150,13 @@ final class NamespaceTest {
         log.refused(rename(ROOT, "a", a, c, "x", null), Errno.EINVAL);
         log.refused(rename(ROOT, "a", a, a, "x", null), Errno.EINVAL);
         log.refused(rename(b, "c", c, ROOT, "a", a), Errno.ENOTEMPTY);
+        log.refused(new Command.Rename(b, name("c"), c, ROOT, name("a"), a, Command.RenameMode.EXCHANGE), Errno.EINVAL);
         log.refused(
-                new Command.Rename(b, name("c"), c, ROOT, name("a"), a, Command.RenameMode.EXCHANGE), Errno.EINVAL);
+                new Command.Rename(ROOT, name("d"), d, ROOT, name("f"), f, Command.RenameMode.NO_REPLACE),
+                Errno.EEXIST);
         log.refused(
-                new Command.Rename(ROOT, name("d"), d, ROOT, name("f"), f, Command.RenameMode.NO_REPLACE), Errno.EEXIST);
-        log.refused(
-                new Command.Rename(ROOT, name("d"), d, ROOT, name("x"), null, Command.RenameMode.EXCHANGE), Errno.ENOENT);
+                new Command.Rename(ROOT, name("d"), d, ROOT, name("x"), null, Command.RenameMode.EXCHANGE),
+                Errno.ENOENT);
         log.refused(rename(ROOT, "f", f, f, "x", null), Errno.ENOTDIR);
         log.done(rename(ROOT, "d", d, b, "d", null));
         log.done(rename(b, "d", d, b, "c", c));
@@ -227,7 +229,9 @@ final class NamespaceTest {
         assertThat(namespace.view().entries(ROOT, 0, 1)).hasSize(3);
         assertThat(namespace.view().entries(ROOT, 0, 3)).hasSize(3);
         assertThat(namespace.view().entries(ROOT, 0, 4)).hasSize(4);
-        assertThat(namespace.view().entries(ROOT, 500, 1)).extracting(DirectoryEntry::cookie).containsExactly(600L);
+        assertThat(namespace.view().entries(ROOT, 500, 1))
+                .extracting(DirectoryEntry::cookie)
+                .containsExactly(600L);
         assertThat(namespace.view().entries(ROOT, Long.MAX_VALUE, 1)).isEmpty();
     }
 
@@ -377,7 +381,9 @@ final class NamespaceTest {
         Incarnation pod2 = log.admit("pod2");
         InodeId f = log.file(ROOT, "f");
         SliceId old = log.write(f, 0, 100, 2, POD1, pod2);
+        assertThat(log.last.changes()).contains(new Change.HoldersChanged(List.of(old)));
         SliceId fresh = log.write(f, 0, 100, 2, POD1);
+        assertThat(log.last.changes()).noneMatch(change -> change instanceof Change.HoldersChanged);
         assertThat(log.view().unnamedSlices(5)).isEmpty();
         log.done(new Command.AddHolders(pod2, HolderState.WRITTEN, List.of(fresh)));
         assertThat(log.view().unnamedSlices(5)).isEmpty();
@@ -395,7 +401,8 @@ final class NamespaceTest {
         log.done(new Command.LoseHolder(pod2, List.of(fresh)));
         assertThat(log.last.changes()).contains(new Change.InodeChanged(f, true));
         assertThat(log.stat(f).content()).isGreaterThan(content);
-        assertThat(log.extents(f)).containsExactly("0+20=" + old + "@0", "20+30=" + old + "@20", "50+50=" + old + "@50");
+        assertThat(log.extents(f))
+                .containsExactly("0+20=" + old + "@0", "20+30=" + old + "@20", "50+50=" + old + "@50");
         assertThat(log.view().unnamedSlices(5)).containsExactly(fresh);
     }
 
@@ -455,7 +462,9 @@ final class NamespaceTest {
         log.refused(new Command.DropHolder(s, POD1, List.of(pod2)), Errno.EBUSY);
         log.done(size(f, 0));
         log.done(new Command.DropHolder(s, POD1, List.of()));
-        assertThat(log.record(s).holders()).extracting(SliceRecord.Holder::incarnation).containsExactly(pod2);
+        assertThat(log.record(s).holders())
+                .extracting(SliceRecord.Holder::incarnation)
+                .containsExactly(pod2);
     }
 
     @Test
@@ -467,7 +476,8 @@ final class NamespaceTest {
         assertThat(log.done(new Command.Discard(List.of(s)))).isEqualTo(1);
         assertThat(log.last.changes()).contains(new Change.SlicesDiscarded(List.of(s)));
         log.refused(TestLog.writing(f, s, 0, 10, 1, POD1), Errno.ESTALE);
-        assertThat(log.done(new Command.AddHolders(POD1, HolderState.DURABLE, List.of(s)))).isZero();
+        assertThat(log.done(new Command.AddHolders(POD1, HolderState.DURABLE, List.of(s))))
+                .isZero();
         SliceId given = log.slice();
         log.done(new Command.Abandon(List.of(given)));
         assertThat(log.last.changes()).contains(new Change.SlicesDiscarded(List.of(given)));
@@ -510,8 +520,7 @@ final class NamespaceTest {
         log.done(new Command.AcknowledgeOrphans(POD1, log.index));
         log.done(new Command.AcknowledgeOrphans(pod2, log.index));
         assertThat(log.done(reap)).isZero();
-        assertThat(log.view().orphans(null, 5))
-                .containsExactly(new NamespaceView.Orphan(f, orphaned, List.of(pod2)));
+        assertThat(log.view().orphans(null, 5)).containsExactly(new NamespaceView.Orphan(f, orphaned, List.of(pod2)));
         assertThat(log.extents(f)).containsExactly("0+10=" + s + "@0");
         log.write(f, 10, 10, 1, POD1);
         log.done(new Command.Release(f, pod2));
@@ -579,12 +588,13 @@ final class NamespaceTest {
         log.refused(new Command.AdmitPod(999, settings), Errno.EEXIST);
         log.refused(new Command.UpdatePod(POD1, settings), Errno.EEXIST);
         log.done(new Command.RemovePod(pod2, false));
-        log.refused(
-                new Command.AdmitPod("pod2".hashCode() * 31L + 7, settings), Errno.ESTALE);
+        log.refused(new Command.AdmitPod("pod2".hashCode() * 31L + 7, settings), Errno.ESTALE);
         assertThat(log.done(new Command.AdmitPod(999, settings))).isEqualTo(3);
         var bad = new PodSettings("Pod 4", PodSettings.Role.STORAGE, false, "", List.of(), 0);
         log.refused(new Command.AdmitPod(1000, bad), Errno.EINVAL);
-        assertThat(log.view().pods()).extracting(pod -> pod.incarnation().number()).containsExactly(1, 3);
+        assertThat(log.view().pods())
+                .extracting(pod -> pod.incarnation().number())
+                .containsExactly(1, 3);
     }
 
     @Test
@@ -602,7 +612,8 @@ final class NamespaceTest {
         assertThat(log.apply(two).status()).isEqualTo(Applied.Status.FRESH);
         assertThat(log.namespace.answered(log.session, 1)).isEqualTo(fresh.outcomes());
         assertThat(log.namespace.lastSequence(log.session)).isEqualTo(2);
-        assertThat(log.apply(Entry.of(1, log.session, 3, 3, log.nanos, List.of())).status())
+        assertThat(log.apply(Entry.of(1, log.session, 3, 3, log.nanos, List.of()))
+                        .status())
                 .isEqualTo(Applied.Status.FRESH);
         assertThat(log.namespace.answered(log.session, 1)).isNull();
         assertThat(log.apply(one).outcomes()).isEmpty();
@@ -650,22 +661,29 @@ final class NamespaceTest {
         long digest = log.namespace.digest();
         long at = log.index;
         log.file(ROOT, "g");
-        assertThat(log.batch(List.of(new Command.Digest(at, digest))).diverged()).isFalse();
-        assertThat(log.batch(List.of(new Command.Digest(at, digest + 1))).diverged()).isTrue();
-        assertThat(log.batch(List.of(new Command.Digest(at - 10_000, digest))).diverged()).isFalse();
-        assertThat(log.batch(List.of(new Command.Digest(Long.MIN_VALUE, digest))).diverged()).isFalse();
+        assertThat(log.batch(List.of(new Command.Digest(at, digest))).diverged())
+                .isFalse();
+        assertThat(log.batch(List.of(new Command.Digest(at, digest + 1))).diverged())
+                .isTrue();
+        assertThat(log.batch(List.of(new Command.Digest(at - 10_000, digest))).diverged())
+                .isFalse();
+        assertThat(log.batch(List.of(new Command.Digest(Long.MIN_VALUE, digest)))
+                        .diverged())
+                .isFalse();
     }
 
     @Test
     void anUnknownCommandStopsThePodAndLeavesTheState() {
-        byte[] bytes = Entry.of(1, log.session, 1, 1, 1, List.of(new Command.Tick(5))).encode();
+        byte[] bytes =
+                Entry.of(1, log.session, 1, 1, 1, List.of(new Command.Tick(5))).encode();
         bytes[79] = 99;
         EntryTest.mend(bytes);
         long digest = log.namespace.digest();
         assertThatThrownBy(() -> log.namespace.apply(log.index + 1, bytes))
                 .isInstanceOf(UnknownCommandException.class)
                 .hasMessageContaining("unknown command 99");
-        byte[] newer = Entry.of(1, log.session, 1, 1, 1, List.of(new Command.Tick(5))).encode();
+        byte[] newer =
+                Entry.of(1, log.session, 1, 1, 1, List.of(new Command.Tick(5))).encode();
         newer[7] = 2;
         EntryTest.mend(newer);
         assertThatThrownBy(() -> log.namespace.apply(log.index + 1, newer)).isInstanceOf(UnknownCommandException.class);

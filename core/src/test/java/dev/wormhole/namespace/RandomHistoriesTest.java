@@ -27,7 +27,7 @@ import org.junit.jupiter.api.Test;
  * the checker after each few batches; at the end the same log into a table that crashes and is replayed.
  */
 final class RandomHistoriesTest {
-    private static final int SEEDS = Integer.getInteger("namespace.seeds", 12);
+    private static final int SEEDS = Integer.getInteger("namespace.seeds", 6);
     private static final int COMMANDS = Integer.getInteger("namespace.commands", 2_500);
     private static final int FILE_BYTES_MAX = 200;
     private static final byte[] NONE = {};
@@ -96,7 +96,8 @@ final class RandomHistoriesTest {
             if (batch.isEmpty()) return;
             List<Outcome> outcomes = log.batch(List.copyOf(batch)).outcomes();
             for (int i = 0; i < batch.size(); i++)
-                if (expected.get(i) != null) assertThat(outcomes.get(i)).as(batch.get(i).toString()).isEqualTo(expected.get(i));
+                if (expected.get(i) != null)
+                    assertThat(outcomes.get(i)).as(batch.get(i).toString()).isEqualTo(expected.get(i));
                 else assertThat(outcomes.get(i)).as(batch.get(i).toString()).isInstanceOf(Outcome.Done.class);
             batch.clear();
             expected.clear();
@@ -153,7 +154,9 @@ final class RandomHistoriesTest {
                     long id = pick(everything);
                     long parent = pick(directories);
                     String name = name();
-                    add(new Command.Link(new InodeId(id), new InodeId(parent), FileName.of(name)), model.link(id, parent, name));
+                    add(
+                            new Command.Link(new InodeId(id), new InodeId(parent), FileName.of(name)),
+                            model.link(id, parent, name));
                 }
                 case 7, 8 -> {
                     long parent = pick(directories);
@@ -178,7 +181,8 @@ final class RandomHistoriesTest {
                     long id = pick(files);
                     int size = random.nextInt(FILE_BYTES_MAX);
                     add(
-                            new Command.SetAttributes(new InodeId(id), null, null, null, (long) size, null, null, false),
+                            new Command.SetAttributes(
+                                    new InodeId(id), null, null, null, (long) size, null, null, false),
                             model.truncate(id, size));
                 }
                 case 19 -> {
@@ -225,7 +229,15 @@ final class RandomHistoriesTest {
             Errno errno = model.create(parent, name, id, type, permissions, 5, 6, target);
             add(
                     new Command.Create(
-                            new InodeId(parent), FileName.of(name), new InodeId(id), type, permissions, 5, 6, 0, target),
+                            new InodeId(parent),
+                            FileName.of(name),
+                            new InodeId(id),
+                            type,
+                            permissions,
+                            5,
+                            6,
+                            0,
+                            target),
                     errno);
             if (errno != null) return;
             everything.add(id);
@@ -253,7 +265,11 @@ final class RandomHistoriesTest {
                     model.rename(from, fromName, expectedId, to, toName, replaced, mode));
         }
 
-        private record Parts(List<Command.NewSlice> slices, List<Extent> extents, List<ModelTree.Introduced> introduced, List<ModelTree.Part> parts) {}
+        private record Parts(
+                List<Command.NewSlice> slices,
+                List<Extent> extents,
+                List<ModelTree.Introduced> introduced,
+                List<ModelTree.Part> parts) {}
 
         Parts parts() {
             var parts = new Parts(new ArrayList<>(), new ArrayList<>(), new ArrayList<>(), new ArrayList<>());
@@ -273,7 +289,9 @@ final class RandomHistoriesTest {
                     var durable = new ArrayList<Integer>();
                     for (int pod : pods) if (random.nextInt(2) == 0) durable.add(pod);
                     parts.slices.add(new Command.NewSlice(
-                            new SliceId(id), length, durable.stream().map(Incarnation::new).toList()));
+                            new SliceId(id),
+                            length,
+                            durable.stream().map(Incarnation::new).toList()));
                     parts.introduced.add(new ModelTree.Introduced(id, length, durable));
                     slices.add(id);
                 }
@@ -292,8 +310,7 @@ final class RandomHistoriesTest {
             int sizeAtLeast = random.nextInt(FILE_BYTES_MAX);
             int safe = random.nextInt(3);
             add(
-                    new Command.Write(
-                            new InodeId(id), 0, parts.slices, parts.extents, sizeAtLeast, 4, safe, false),
+                    new Command.Write(new InodeId(id), 0, parts.slices, parts.extents, sizeAtLeast, 4, safe, false),
                     model.write(id, parts.introduced, parts.parts, 0, sizeAtLeast, safe));
         }
 
@@ -428,7 +445,8 @@ final class RandomHistoriesTest {
                     if (path != null) assertThat(find(path)).as(path).isSameAs(node);
                 }
                 if (node.isDirectory()) compareDirectory(view, node);
-                if (node.type == FileType.SYMLINK) assertThat(view.symlinkTarget(id)).isEqualTo(node.target);
+                if (node.type == FileType.SYMLINK)
+                    assertThat(view.symlinkTarget(id)).isEqualTo(node.target);
                 if (node.type == FileType.REGULAR) compareBytes(view, node, stat);
                 var xattrs = new TreeMap<String, String>();
                 for (byte[] name : view.xattrNames(id))
@@ -455,7 +473,8 @@ final class RandomHistoriesTest {
                             .filter(id -> !named.contains(id))
                             .toList());
             for (NamespaceView.Orphan orphan : view.orphans(null, Integer.MAX_VALUE)) {
-                ModelTree.Node node = Objects.requireNonNull(model.nodes.get(orphan.inode().value()));
+                ModelTree.Node node =
+                        Objects.requireNonNull(model.nodes.get(orphan.inode().value()));
                 assertThat(orphan.orphanedIndex()).isEqualTo(node.orphanedIndex);
                 assertThat(orphan.holders().stream().map(Incarnation::number))
                         .containsExactlyInAnyOrderElementsOf(node.holders);
@@ -479,7 +498,8 @@ final class RandomHistoriesTest {
                 for (DirectoryEntry entry : entries) {
                     assertThat(entry.cookie()).isGreaterThanOrEqualTo(cookie);
                     cookie = entry.cookie();
-                    assertThat(listed.put(entry.name().toString(), entry.inode().value())).isNull();
+                    assertThat(listed.put(entry.name().toString(), entry.inode().value()))
+                            .isNull();
                 }
             }
             var children = new TreeMap<String, Long>();
@@ -490,7 +510,8 @@ final class RandomHistoriesTest {
                 assertThat(found == null ? null : found.value()).isEqualTo(children.get("n" + i));
             }
             for (ModelTree.Node child : node.children.values())
-                if (child.isDirectory()) assertThat(view.parent(new InodeId(child.id))).isEqualTo(id);
+                if (child.isDirectory())
+                    assertThat(view.parent(new InodeId(child.id))).isEqualTo(id);
         }
 
         void compareBytes(NamespaceView view, ModelTree.Node node, Attributes stat) {

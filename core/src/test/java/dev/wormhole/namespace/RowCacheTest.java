@@ -101,7 +101,8 @@ final class RowCacheTest {
                 for (int i = start; !stop.get() && wrong.get() == null; i = (i + 7) % ids.size()) {
                     long before = told[i].get();
                     Attributes seen = log.view().attributes(ids.get(i));
-                    if (seen == null || seen.modifiedNanos() < before) wrong.set("file " + i + ": " + before + ", " + seen);
+                    if (seen == null || seen.modifiedNanos() < before)
+                        wrong.set("file " + i + ": " + before + ", " + seen);
                 }
             }));
         }

@@ -38,7 +38,8 @@ public abstract class TableContract {
 
     private void put(String... keysAndValues) {
         var batch = new Table.WriteBatch();
-        for (int i = 0; i < keysAndValues.length; i += 2) batch.put(bytes(keysAndValues[i]), bytes(keysAndValues[i + 1]));
+        for (int i = 0; i < keysAndValues.length; i += 2)
+            batch.put(bytes(keysAndValues[i]), bytes(keysAndValues[i + 1]));
         table.write(batch);
     }
 
@@ -226,7 +227,8 @@ public abstract class TableContract {
             while (!stop.get() && wrong.get() == null) {
                 List<String> seen = rows(table.scan(bytes("x"), bytes("z")));
                 String x = seen.getFirst().substring(2);
-                if (seen.size() != 2 || !seen.get(1).equals("y=" + x) || x.compareTo(last) < 0) wrong.set(last + " then " + seen);
+                if (seen.size() != 2 || !seen.get(1).equals("y=" + x) || x.compareTo(last) < 0)
+                    wrong.set(last + " then " + seen);
                 String single = text(table.get(bytes("x")));
                 if (single.compareTo(x) < 0) wrong.set(x + " then by get " + single);
                 last = single;

@@ -86,15 +86,15 @@ final class TestLog {
     Incarnation admit(String name) {
         nanos += 1_000_000;
         var settings = new PodSettings(name, PodSettings.Role.STORAGE, false, "", List.of("host:1"), 1L << 40);
-        Applied applied = apply(
-                Entry.withoutSession(1, nanos, List.of(new Command.AdmitPod(name.hashCode() * 31L + 7, settings))));
+        Applied applied = apply(Entry.withoutSession(
+                1, nanos, List.of(new Command.AdmitPod(name.hashCode() * 31L + 7, settings))));
         return new Incarnation((int) ((Outcome.Done) applied.outcomes().getFirst()).value());
     }
 
     SessionId open(Incarnation incarnation, long startCount, long settled) {
         nanos += 1_000_000;
-        Applied applied = apply(Entry.withoutSession(
-                1, nanos, List.of(new Command.OpenSession(incarnation, startCount, settled))));
+        Applied applied = apply(
+                Entry.withoutSession(1, nanos, List.of(new Command.OpenSession(incarnation, startCount, settled))));
         assertThat(applied.outcomes()).containsExactly(new Outcome.Done(0));
         return new SessionId(incarnation, startCount);
     }
@@ -124,7 +124,8 @@ final class TestLog {
     }
 
     static Command.Create creation(InodeId parent, String name, InodeId id, FileType type) {
-        byte[] target = type == FileType.SYMLINK ? "target".getBytes(java.nio.charset.StandardCharsets.US_ASCII) : new byte[0];
+        byte[] target =
+                type == FileType.SYMLINK ? "target".getBytes(java.nio.charset.StandardCharsets.US_ASCII) : new byte[0];
         int permissions = type == FileType.DIRECTORY ? 0755 : 0644;
         return new Command.Create(parent, name(name), id, type, permissions, 1000, 1000, 0, target);
     }

@@ -388,7 +388,11 @@ final class SimulatedPod {
                 for (SliceId slice : List.copyOf(store.keySet()))
                     if (view().slice(slice) == null) custody(slice, false);
             }
-            case Change.Reaped _, Change.InodeChanged _, Change.EntryChanged _, Change.Configured _ -> {}
+            case Change.Reaped _,
+                    Change.InodeChanged _,
+                    Change.EntryChanged _,
+                    Change.HolderDropped _,
+                    Change.Configured _ -> {}
             case Change.Replaced _ -> throw new IllegalStateException("no snapshot was installed");
         }
     }

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.consensus;
+
+/** An entry that is committed, flushed and applied on this pod. */
+public record Appended(long index) {}

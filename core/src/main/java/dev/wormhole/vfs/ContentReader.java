@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.vfs;
+
+import dev.wormhole.content.ContentStore;
+import dev.wormhole.content.CorruptSliceException;
+import dev.wormhole.content.UnknownSliceException;
+import dev.wormhole.model.Attributes;
+import dev.wormhole.model.Extent;
+import dev.wormhole.model.SliceId;
+import dev.wormhole.namespace.SliceRecord;
+import dev.wormhole.vfs.OpenInode.CachedExtents;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The bytes of a file as this pod sees them: its own uncommitted ones over the newest committed version, zeros in holes,
+ * nothing behind the end. Reads that run at the same time as changes see each range before or after each change.
+ * Thread-safe; holds no lock while it reads.
+ */
+final class ContentReader {
+    private static final System.Logger LOG = System.getLogger(ContentReader.class.getName());
+    private static final byte[] ZEROS = new byte[64 * 1024];
+    /** Extents are looked up for so many bytes of a file at once, and kept while the file does not change. */
+    private static final long WINDOW_BYTES = 64L << 20;
+
+    private static final int ATTEMPTS = 4;
+
+    private final Metadata metadata;
+    private final ContentStore store;
+    private final Replication replication;
+
+    ContentReader(Metadata metadata, ContentStore store, Replication replication) {
+        this.metadata = metadata;
+        this.store = store;
+        this.replication = replication;
+    }
+
+    /** Bytes read, fewer than asked only at the end of the file; -1 if the inode is gone. */
+    int read(OpenInode inode, long offset, ByteBuffer into) throws IOException, InterruptedException {
+        int start = into.position();
+        int limit = into.limit();
+        for (int attempt = 1; ; attempt++) {
+            try {
+                return readOnce(inode, offset, into);
+            } catch (UnknownSliceException e) {
+                // overwritten and collected between the look at the extents and the read: look again
+                if (attempt == ATTEMPTS) throw e;
+                inode.extents = null;
+                into.position(start);
+            } finally {
+                into.limit(limit);
+            }
+        }
+    }
+
+    private int readOnce(OpenInode inode, long offset, ByteBuffer into) throws IOException, InterruptedException {
+        int limit = into.limit();
+        long dirtyEnd = 0;
+        RangeMap fresh = null;
+        if (inode.dirty) {
+            // before the view is asked: what is committed in between is seen twice, never not at all
+            inode.lock.lock();
+            try {
+                dirtyEnd = inode.dirtyEnd();
+                fresh = freshWithin(inode, offset, offset + into.remaining());
+            } finally {
+                inode.lock.unlock();
+            }
+        }
+        Attributes attributes = metadata.view().attributes(inode.id);
+        if (attributes == null) return -1;
+        long size = Math.max(attributes.size(), dirtyEnd);
+        if (offset >= size || !into.hasRemaining()) return 0;
+        int count = (int) Math.min(into.remaining(), size - offset);
+        long end = offset + count;
+        long at = offset;
+        int next = 0;
+        while (at < end) {
+            if (fresh != null && next < fresh.count() && fresh.from(next) <= at) {
+                long to = Math.min(end, fresh.to(next));
+                into.limit(into.position() + (int) (to - at));
+                readSlice(new SliceId(fresh.slice(next)), fresh.sliceOffset(next) + (at - fresh.from(next)), into);
+                into.limit(limit);
+                at = to;
+                next++;
+            } else {
+                long to = fresh != null && next < fresh.count() ? Math.min(end, fresh.from(next)) : end;
+                readCommitted(inode, attributes, at, to, into);
+                at = to;
+            }
+        }
+        return count;
+    }
+
+    /** The uncommitted ranges within [from, to), the newer over the older; null if there are none. The lock is held. */
+    private static @Nullable RangeMap freshWithin(OpenInode inode, long from, long to) {
+        RangeMap fresh = null;
+        Generation older = inode.committing;
+        if (older != null && !older.append && older.ranges.end() > from) {
+            fresh = new RangeMap();
+            fresh.putWithin(older.ranges, from, to);
+        }
+        Generation newer = inode.current;
+        if (newer != null && !newer.append && newer.ranges.end() > from) {
+            if (fresh == null) fresh = new RangeMap();
+            fresh.putWithin(newer.ranges, from, to);
+        }
+        return fresh;
+    }
+
+    private void readCommitted(OpenInode inode, Attributes attributes, long from, long to, ByteBuffer into)
+            throws IOException, InterruptedException {
+        int limit = into.limit();
+        long at = from;
+        while (at < to) {
+            CachedExtents cached = extents(inode, attributes, at);
+            long windowEnd = Math.min(to, cached.to());
+            Extent[] extents = cached.extents();
+            for (int i = firstEndingAfter(extents, at); at < windowEnd; i++) {
+                Extent extent = i < extents.length ? extents[i] : null;
+                long dataFrom = extent == null ? windowEnd : Math.min(windowEnd, Math.max(at, extent.fileOffset()));
+                if (dataFrom > at) zeros(into, dataFrom - at);
+                at = dataFrom;
+                if (extent == null || at >= windowEnd) continue;
+                long dataTo = Math.min(windowEnd, extent.fileEnd());
+                into.limit(into.position() + (int) (dataTo - at));
+                readSlice(extent.slice(), extent.sliceOffset() + (at - extent.fileOffset()), into);
+                into.limit(limit);
+                at = dataTo;
+            }
+        }
+    }
+
+    private static int firstEndingAfter(Extent[] extents, long offset) {
+        int low = 0, high = extents.length;
+        while (low < high) {
+            int middle = low + high >>> 1;
+            if (extents[middle].fileEnd() > offset) high = middle;
+            else low = middle + 1;
+        }
+        return low;
+    }
+
+    /** The extents of the window around an offset, from memory if the file has not changed. */
+    private CachedExtents extents(OpenInode inode, Attributes attributes, long offset) {
+        CachedExtents cached = inode.extents;
+        if (cached != null
+                && cached.content() == attributes.content()
+                && cached.layout() == attributes.layout()
+                && offset >= cached.from()
+                && offset < cached.to()) return cached;
+        long from = offset / WINDOW_BYTES * WINDOW_BYTES;
+        long to = from + WINDOW_BYTES < 0 ? Long.MAX_VALUE : from + WINDOW_BYTES;
+        Extent[] extents = metadata.view().extents(inode.id, from, to).toArray(Extent[]::new);
+        var found = new CachedExtents(attributes.content(), attributes.layout(), from, to, extents);
+        Attributes after = metadata.view().attributes(inode.id);
+        if (after != null && after.content() == attributes.content() && after.layout() == attributes.layout())
+            inode.extents = found; // nothing changed meanwhile: these are the extents of that version
+        return found;
+    }
+
+    private static void zeros(ByteBuffer into, long count) {
+        for (long left = count; left > 0; ) {
+            int part = (int) Math.min(left, ZEROS.length);
+            into.put(ZEROS, 0, part);
+            left -= part;
+        }
+    }
+
+    /** Fills the buffer's remaining space from a slice, from this store if it can, else from another pod. */
+    private void readSlice(SliceId slice, long offset, ByteBuffer into) throws IOException, InterruptedException {
+        long at = offset;
+        if (store.length(slice) >= 0) {
+            try {
+                while (into.hasRemaining()) {
+                    int count = store.read(slice, at, into);
+                    if (count <= 0) break; // still arriving from elsewhere
+                    at += count;
+                }
+            } catch (UnknownSliceException e) {
+                // deleted this moment: elsewhere, or displaced altogether
+            } catch (CorruptSliceException e) {
+                LOG.log(System.Logger.Level.ERROR, "a damaged slice is read from another pod", e);
+            }
+            if (!into.hasRemaining()) return;
+        }
+        SliceRecord record = metadata.view().slice(slice);
+        if (record == null) throw new UnknownSliceException(slice);
+        if (metadata.disconnected()) throw new IOException(slice + " is not here, and there is no network");
+        replication.read(record, at, into);
+    }
+
+    /** The first offset from {@code offset} on that is data (or, if not {@code data}, a hole); -1 if there is none. */
+    long seek(OpenInode inode, long offset, boolean data) {
+        long dirtyEnd;
+        RangeMap fresh;
+        inode.lock.lock();
+        try {
+            dirtyEnd = inode.dirtyEnd();
+            fresh = freshWithin(inode, offset, Long.MAX_VALUE);
+        } finally {
+            inode.lock.unlock();
+        }
+        Attributes attributes = metadata.view().attributes(inode.id);
+        if (attributes == null) return -1;
+        long size = Math.max(attributes.size(), dirtyEnd);
+        if (offset >= size) return -1;
+        long at = offset;
+        long window = WINDOW_BYTES;
+        long from = offset;
+        while (from < size) {
+            long to = from + window < 0 ? size : Math.min(size, from + window);
+            window = Math.min(window * 2, 1L << 40);
+            var all = new RangeMap();
+            List<Extent> committed = metadata.view().extents(inode.id, from, to);
+            for (Extent extent : committed) all.put(extent.fileOffset(), extent.length(), 1, extent.fileOffset());
+            if (fresh != null)
+                for (int i = fresh.firstEndingAfter(from); i < fresh.count() && fresh.from(i) < to; i++)
+                    all.put(fresh.from(i), fresh.to(i) - fresh.from(i), 1, fresh.from(i));
+            // every range lies in slice 1 at its own offset, so neighbours have been joined
+            for (int i = all.firstEndingAfter(at); i < all.count() && at < to; i++) {
+                if (data) return Math.min(Math.max(at, all.from(i)), size);
+                if (all.from(i) > at) return at;
+                at = Math.max(at, all.to(i));
+            }
+            if (data) at = to;
+            else if (at < to) return at;
+            from = to;
+        }
+        return data ? -1 : size;
+    }
+}

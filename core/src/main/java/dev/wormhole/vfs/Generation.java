@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.vfs;
+
+import dev.wormhole.content.ContentStore;
+import dev.wormhole.content.ContentStore.SliceWriter;
+import dev.wormhole.model.Incarnation;
+import dev.wormhole.model.SliceId;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.LongSupplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * New bytes of one inode that will be committed together: written at offsets, or appended (then ranges count from the first
+ * appended byte), never both. Guarded by the inode's lock while it takes bytes; its content stays as it is from the moment
+ * it is being committed, except that {@link #ranges} may be exchanged under the lock.
+ */
+final class Generation {
+    /** A slice is sealed, and sent on, when it has so many bytes: large files replicate while they are written. */
+    static final long SLICE_BYTES = 16L << 20;
+
+    static final class StagedSlice {
+        final SliceWriter writer;
+        boolean sealed;
+        long length;
+
+        @Nullable CompletableFuture<List<Incarnation>> push;
+
+        StagedSlice(SliceWriter writer) {
+            this.writer = writer;
+        }
+
+        SliceId id() {
+            return writer.slice();
+        }
+    }
+
+    final boolean append;
+    RangeMap ranges = new RangeMap();
+    List<StagedSlice> slices = new ArrayList<>(1);
+    private @Nullable StagedSlice open;
+    /** The file is at least this long; for appends unused. */
+    long end;
+    /** Bytes appended. */
+    long appended;
+    /** Where the kernel believed that the appended bytes begin. */
+    long appendExpectedAt = -1;
+
+    long stagedBytes;
+    long modifiedNanos;
+    long view = Long.MAX_VALUE;
+    boolean killPrivileges;
+    /** Clock reading of the first write, or of the last failure to commit. */
+    long sinceNanos;
+    /** The slices cannot be committed as they are: their bytes go into new ones first. */
+    boolean restage;
+
+    Generation(boolean append, long sinceNanos) {
+        this.append = append;
+        this.sinceNanos = sinceNanos;
+    }
+
+    /** The first byte behind what is new here; 0 for appends. */
+    long end() {
+        return append ? 0 : end;
+    }
+
+    /**
+     * Stages bytes. On an exception those taken so far, by the buffer's position, count as written.
+     *
+     * @return the slice that became full, to be sent on; null mostly
+     */
+    @Nullable StagedSlice take(ContentStore store, LongSupplier nextId, long offset, ByteBuffer bytes) throws IOException {
+        StagedSlice full = null;
+        long at = append ? appended : offset;
+        int limit = bytes.limit();
+        while (bytes.hasRemaining()) {
+            StagedSlice into = open;
+            if (into == null) {
+                into = new StagedSlice(store.stage(new SliceId(nextId.getAsLong()), 0));
+                slices.add(into);
+                open = into;
+            }
+            long before = into.length;
+            int part = (int) Math.min(bytes.remaining(), SLICE_BYTES - before);
+            bytes.limit(bytes.position() + part);
+            try {
+                into.writer.append(bytes);
+            } catch (IOException e) {
+                open = null; // whatever it holds now, its earlier bytes are named and kept
+                if (before == 0) {
+                    slices.remove(into);
+                    into.writer.close();
+                }
+                // a part may have gone in: it is named by nothing, and the buffer says that it was not taken
+                bytes.position(bytes.limit() - part);
+                throw e;
+            } finally {
+                bytes.limit(limit);
+            }
+            into.length = before + part;
+            stagedBytes += part;
+            ranges.put(at, part, into.id().value(), before);
+            at += part;
+            if (append) appended = at;
+            else end = Math.max(end, at);
+            if (into.length >= SLICE_BYTES) {
+                open = null;
+                seal(into);
+                full = into;
+            }
+        }
+        return full;
+    }
+
+    /** Ends writing of every slice. */
+    void seal() throws IOException {
+        open = null;
+        for (StagedSlice slice : slices) if (!slice.sealed) seal(slice);
+    }
+
+    private void seal(StagedSlice slice) throws IOException {
+        try {
+            slice.writer.seal();
+        } catch (IOException e) {
+            restage = true;
+            throw e;
+        }
+        slice.length = slice.writer.length();
+        slice.sealed = true;
+    }
+
+    /** Takes over what was written after this generation failed to be committed. */
+    void absorb(Generation newer) {
+        if (newer.append != append) throw new IllegalStateException("appends and writes in one generation");
+        if (append) {
+            for (int i = 0; i < newer.ranges.count(); i++)
+                ranges.put(
+                        appended + newer.ranges.from(i),
+                        newer.ranges.to(i) - newer.ranges.from(i),
+                        newer.ranges.slice(i),
+                        newer.ranges.sliceOffset(i));
+            appended += newer.appended;
+        } else {
+            ranges.putAll(newer.ranges);
+            end = Math.max(end, newer.end);
+        }
+        slices.addAll(newer.slices);
+        open = newer.open;
+        stagedBytes += newer.stagedBytes;
+        modifiedNanos = newer.modifiedNanos;
+        killPrivileges |= newer.killPrivileges;
+        view = Math.min(view, newer.view);
+        restage |= newer.restage;
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.vfs;
+
+import java.io.IOException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+
+/** Waits for what is under way. */
+final class Waiting {
+    /**
+     * What has been proposed is mostly done within milliseconds: an interrupted program is better told what happened than
+     * left in doubt, if it does not have to wait long for it.
+     */
+    private static final long GRACE_MILLIS = 1_000;
+
+    private Waiting() {}
+
+    /**
+     * The future's value. An interrupt ends the wait, unless the value is there within a second: then it is answered and the
+     * interrupt is used up.
+     */
+    static <T> T on(CompletableFuture<T> future) throws IOException, InterruptedException {
+        try {
+            try {
+                return future.get();
+            } catch (InterruptedException interrupt) {
+                try {
+                    return future.get(GRACE_MILLIS, TimeUnit.MILLISECONDS);
+                } catch (TimeoutException e) {
+                    throw interrupt;
+                }
+            }
+        } catch (ExecutionException e) {
+            throw failure(e);
+        }
+    }
+
+    /** Whether the future completed within so many milliseconds. An interrupt ends the wait. */
+    static boolean briefly(CompletableFuture<?> future, long millis) throws IOException, InterruptedException {
+        try {
+            future.get(millis, TimeUnit.MILLISECONDS);
+            return true;
+        } catch (TimeoutException e) {
+            return false;
+        } catch (ExecutionException e) {
+            throw failure(e);
+        }
+    }
+
+    /** The failure as the caller sees it; bugs are thrown as they are. */
+    private static IOException failure(ExecutionException e) {
+        Throwable cause = e.getCause();
+        while (cause instanceof CompletionException && cause.getCause() != null) cause = cause.getCause();
+        return switch (cause) {
+            case DisconnectedException disconnected -> disconnected;
+            case IOException io -> new IOException(io.getMessage(), io);
+            case RuntimeException bug -> throw bug;
+            case Error error -> throw error;
+            case null, default -> new IOException(cause);
+        };
+    }
+}

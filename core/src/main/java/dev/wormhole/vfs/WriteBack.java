@@ -1,0 +1,783 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.vfs;
+
+import dev.wormhole.content.ContentStore;
+import dev.wormhole.content.CorruptSliceException;
+import dev.wormhole.content.UnknownSliceException;
+import dev.wormhole.model.Answer;
+import dev.wormhole.model.Attributes;
+import dev.wormhole.model.Errno;
+import dev.wormhole.model.Extent;
+import dev.wormhole.model.Incarnation;
+import dev.wormhole.model.SliceId;
+import dev.wormhole.namespace.Command;
+import dev.wormhole.namespace.Command.NewSlice;
+import dev.wormhole.namespace.Outcome;
+import dev.wormhole.namespace.SliceRecord;
+import dev.wormhole.vfs.Generation.StagedSlice;
+import dev.wormhole.vfs.Metadata.Committed;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongSupplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * From written to committed. Bytes of a write go into a staged slice at once; a commit seals the slices, makes them durable
+ * here and sends them on (both at the same time), and then proposes one command that names them. What is being committed
+ * stands apart from what is written meanwhile; one commit per inode is under way at a time, of as many inodes as there are.
+ *
+ * <p>A commit runs on a thread of its own, so that an interrupted caller stops waiting and nothing else: bytes that could
+ * not be committed stay new and are tried again, with the next sync, close, or five seconds later. They are given up only
+ * when the inode is gone or the store cannot read them back; every handle is then told once.
+ *
+ * <p>Thread-safe.
+ */
+final class WriteBack {
+    private static final System.Logger LOG = System.getLogger(WriteBack.class.getName());
+    /** Extents of one command; a file written at random offsets is committed when it has half as many. */
+    private static final int RANGES_MAX = 4_096;
+
+    private static final int BACKGROUND_COMMITS_MAX = 64;
+    private static final Duration ROOM_DEADLINE = Duration.ofSeconds(30);
+    private static final Duration LATE_HOLDERS_TOLD_EVERY = Duration.ofMillis(200);
+    private static final int COPIES_FOR_SAFETY = 2;
+    private static final Committed NOTHING = new Committed(new Outcome.Done(0), 0);
+
+    private final Metadata metadata;
+    private final ContentStore store;
+    private final Replication replication;
+    private final LongSupplier nextId;
+    private final Incarnation self;
+    private final FileSystemSettings settings;
+    private final LongSupplier nanoClock;
+    private final Told told;
+    private final Pushes pushes;
+    private final LateHolders lateHolders;
+
+    private final Set<OpenInode> dirtyInodes = ConcurrentHashMap.newKeySet();
+    private final AtomicLong stagedBytes = new AtomicLong();
+    private final AtomicInteger inodesWithAppends = new AtomicInteger();
+    private final Semaphore background = new Semaphore(BACKGROUND_COMMITS_MAX);
+    private final Object room = new Object();
+    private final CountDownLatch stopped = new CountDownLatch(1);
+    private final AtomicBoolean spaceTold = new AtomicBoolean();
+    private volatile long onDisksIndex;
+
+    /** What the filesystem above learns. */
+    interface Told {
+        /** The kernel's pages of the inode are stale. */
+        void pagesStale(OpenInode inode);
+
+        /** Attributes changed by a commit that the kernel did not ask for. */
+        void attributesChanged(OpenInode inode);
+
+        /** The inode has no uncommitted bytes any more. */
+        void clean(OpenInode inode);
+    }
+
+    WriteBack(
+            Metadata metadata,
+            ContentStore store,
+            Replication replication,
+            LongSupplier nextId,
+            Incarnation self,
+            FileSystemSettings settings,
+            LongSupplier nanoClock,
+            Told told) {
+        this.metadata = metadata;
+        this.store = store;
+        this.replication = replication;
+        this.nextId = nextId;
+        this.self = self;
+        this.settings = settings;
+        this.nanoClock = nanoClock;
+        this.told = told;
+        pushes = new Pushes(replication);
+        lateHolders = new LateHolders(metadata);
+        Thread.ofVirtual().name("wormhole-write-back").start(this::watch);
+    }
+
+    boolean appendsPending() {
+        return inodesWithAppends.get() > 0;
+    }
+
+    // ---- taking bytes
+
+    /** Takes the buffer's bytes, as many as there is space for. The handle is writable and the range is valid. */
+    Answer<Integer> write(OpenFile file, long offset, ByteBuffer bytes, long nowNanos, boolean killPrivileges)
+            throws IOException, InterruptedException {
+        OpenInode inode = file.inode;
+        waitForRoom(inode, bytes.remaining());
+        while (true) {
+            inode.lock.lock();
+            try {
+                if (!(file.append ? inode.hasWrites() : inode.hasAppends()))
+                    return take(inode, file, offset, bytes, nowNanos, killPrivileges);
+            } finally {
+                inode.lock.unlock();
+            }
+            commit(inode, false, null); // appends and writes keep their order: what came first is committed first
+        }
+    }
+
+    private Answer<Integer> take(
+            OpenInode inode, OpenFile file, long offset, ByteBuffer bytes, long nowNanos, boolean killPrivileges)
+            throws IOException {
+        Generation into = current(inode, file.append);
+        int start = bytes.position();
+        long stagedBefore = into.stagedBytes;
+        if (file.append && into.appended == 0) into.appendExpectedAt = offset;
+        try {
+            StagedSlice full = into.take(store, nextId, offset, bytes);
+            if (full != null) push(inode, full);
+        } catch (IOException e) {
+            if (bytes.position() == start) {
+                if (into.slices.isEmpty() && into.end == 0) dropEmpty(inode);
+                if (!(e instanceof dev.wormhole.content.OutOfSpaceException)) throw e;
+                if (spaceTold.compareAndSet(false, true))
+                    LOG.log(
+                            System.Logger.Level.WARNING,
+                            "the store of this pod is full: {0}; the network could still take {1} bytes",
+                            e.getMessage(),
+                            replication.capacity().freeBytes());
+                return Answer.refused(Errno.ENOSPC);
+            }
+        }
+        stagedBytes.addAndGet(into.stagedBytes - stagedBefore);
+        into.modifiedNanos = nowNanos;
+        into.killPrivileges |= killPrivileges;
+        into.view = Math.min(into.view, Math.max(file.view, inode.ownContent));
+        inode.accessedSinceChange = false;
+        if (into.stagedBytes >= settings.commitBytes() || into.ranges.count() >= RANGES_MAX / 2) requestCommit(inode);
+        return Answer.ok(bytes.position() - start);
+    }
+
+    /** Makes the file at least so long with the next commit. */
+    void extend(OpenFile file, long size, long nowNanos) throws IOException, InterruptedException {
+        OpenInode inode = file.inode;
+        while (true) {
+            inode.lock.lock();
+            try {
+                if (!inode.hasAppends()) {
+                    Generation into = current(inode, false);
+                    into.end = Math.max(into.end, size);
+                    into.modifiedNanos = nowNanos;
+                    into.view = Math.min(into.view, Math.max(file.view, inode.ownContent));
+                    return;
+                }
+            } finally {
+                inode.lock.unlock();
+            }
+            commit(inode, false, null);
+        }
+    }
+
+    private Generation current(OpenInode inode, boolean append) {
+        Generation now = inode.current;
+        if (now != null) return now;
+        if (append && !inode.hasAppends()) inodesWithAppends.incrementAndGet();
+        now = new Generation(append, nanoClock.getAsLong());
+        inode.current = now;
+        inode.dirty = true;
+        dirtyInodes.add(inode);
+        return now;
+    }
+
+    private void dropEmpty(OpenInode inode) {
+        Generation empty = inode.current;
+        inode.current = null;
+        settled(inode, empty);
+    }
+
+    /** Under the lock, when a generation ended: keeps the counts of what is dirty right. */
+    private void settled(OpenInode inode, @Nullable Generation ended) {
+        if (ended != null && ended.append && !inode.hasAppends()) inodesWithAppends.decrementAndGet();
+        if (inode.current == null && inode.committing == null) {
+            inode.dirty = false;
+            dirtyInodes.remove(inode);
+        }
+    }
+
+    private void waitForRoom(OpenInode inode, int bytes) throws IOException, InterruptedException {
+        if (hasRoom(inode, bytes)) return;
+        long deadline = System.nanoTime() + ROOM_DEADLINE.toNanos();
+        while (!hasRoom(inode, bytes)) {
+            if (metadata.disconnected()) throw new DisconnectedException("no network to commit new bytes to");
+            if (System.nanoTime() > deadline) throw new IOException("new bytes cannot be committed for 30 s");
+            if (stagedBytes.get() + bytes > settings.stagedBytesMax()) dirtyInodes.forEach(this::requestCommit);
+            else requestCommit(inode);
+            synchronized (room) {
+                if (!hasRoom(inode, bytes)) room.wait(100);
+            }
+        }
+    }
+
+    private boolean hasRoom(OpenInode inode, int bytes) {
+        if (stagedBytes.get() + bytes > settings.stagedBytesMax()) return false;
+        if (!inode.dirty) return true;
+        inode.lock.lock();
+        try {
+            Generation now = inode.current;
+            return now == null || now.stagedBytes < 2 * settings.commitBytes() && now.ranges.count() < RANGES_MAX;
+        } finally {
+            inode.lock.unlock();
+        }
+    }
+
+    // ---- committing
+
+    /**
+     * Commits what is new at this moment and then, in the same batch, proposes {@code after}. Returns once both are applied
+     * here; its answer is that of {@code after}, and says nothing without one.
+     *
+     * @param replicated waits for min(2, copies) disks before it commits
+     * @throws IOException when the bytes could not be committed; they stay new
+     */
+    Committed commit(OpenInode inode, boolean replicated, @Nullable Command after)
+            throws IOException, InterruptedException {
+        while (true) {
+            CompletableFuture<Void> running;
+            CompletableFuture<Committed> afterwards = null;
+            inode.lock.lock();
+            try {
+                if (inode.committing != null) {
+                    running = inode.committed;
+                } else if (inode.current != null) {
+                    Generation generation = inode.current;
+                    inode.current = null;
+                    inode.committing = generation;
+                    var done = new CompletableFuture<Void>();
+                    inode.committed = done;
+                    running = done;
+                    var answer = new CompletableFuture<Committed>();
+                    afterwards = answer;
+                    Thread.ofVirtual()
+                            .name("wormhole-commit")
+                            .start(() -> run(inode, generation, replicated, after, answer, done));
+                } else {
+                    break;
+                }
+            } finally {
+                inode.lock.unlock();
+            }
+            if (afterwards != null) {
+                Waiting.on(running);
+                return Waiting.on(afterwards);
+            }
+            try {
+                Waiting.on(running);
+            } catch (IOException e) {
+                // its bytes are new again: the next round commits them and tells if it cannot
+            }
+        }
+        return after == null ? NOTHING : Waiting.on(proposeOwn(inode, after, true));
+    }
+
+    /** Proposes a change of the bytes that came through the kernel, or of other attributes. */
+    CompletableFuture<Committed> proposeOwn(OpenInode inode, Command command, boolean givesContent) {
+        inode.ownStarted();
+        return metadata.propose(command).whenComplete((committed, failure) -> {
+            long content = -1;
+            if (failure == null) {
+                inode.changedAt(committed.index());
+                if (givesContent && committed.outcome() instanceof Outcome.Done(long value)) content = value;
+            }
+            if (inode.ownEnded(content, metadata.view())) told.pagesStale(inode);
+        });
+    }
+
+    private void run(
+            OpenInode inode,
+            Generation generation,
+            boolean replicated,
+            @Nullable Command after,
+            CompletableFuture<Committed> afterwards,
+            CompletableFuture<Void> done) {
+        CompletableFuture<Committed> second = null;
+        Throwable failure = null;
+        try {
+            if (generation.restage) restage(inode, generation);
+            generation.seal();
+            List<NewSlice> slices = settle(inode, generation, replicated);
+            CompletableFuture<Committed> first;
+            inode.ownStarted();
+            boolean ended = false;
+            try {
+                first = metadata.propose(command(inode, generation, slices));
+                if (after != null) second = proposeOwn(inode, after, true);
+                Committed committed = Waiting.on(first);
+                ended = true;
+                committed(inode, generation, slices, committed);
+            } finally {
+                if (!ended && inode.ownEnded(-1, metadata.view())) told.pagesStale(inode);
+            }
+        } catch (Throwable e) {
+            failure = e;
+        }
+        finish(inode, generation, failure);
+        if (failure == null) done.complete(null);
+        else done.completeExceptionally(failure);
+        if (second == null) afterwards.complete(NOTHING);
+        else
+            second.whenComplete((committed, e) -> {
+                if (e != null) afterwards.completeExceptionally(e);
+                else afterwards.complete(committed);
+            });
+        told.clean(inode);
+        if (failure instanceof Error error) throw error;
+    }
+
+    /** Durable here, and sent on as far as this commit waits for it. */
+    private List<NewSlice> settle(OpenInode inode, Generation generation, boolean replicated)
+            throws IOException, InterruptedException {
+        if (generation.slices.isEmpty()) return List.of();
+        int copies = wish(inode).copies();
+        List<SliceId> ids = new ArrayList<>(generation.slices.size());
+        for (StagedSlice slice : generation.slices) {
+            ids.add(slice.id());
+            push(inode, slice);
+        }
+        try {
+            store.sync(ids);
+        } catch (IOException e) {
+            generation.restage = true; // a failed sync is never tried again on the same bytes
+            throw e;
+        }
+        if (copies > 1 && replication.presentStoringPods() > 1) {
+            long deadline = System.nanoTime()
+                    + (replicated && settings.fsync() == FileSystemSettings.Fsync.REPLICATED
+                                    ? settings.syncDeadline()
+                                    : settings.closeWait())
+                            .toNanos();
+            for (StagedSlice slice : generation.slices) {
+                var push = slice.push;
+                if (push == null) continue;
+                try {
+                    push.get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
+                } catch (TimeoutException e) {
+                    break; // those that answer later are told to the log later
+                } catch (ExecutionException e) {
+                    throw new IllegalStateException("a push failed instead of answering", e);
+                }
+            }
+        }
+        var slices = new ArrayList<NewSlice>(generation.slices.size());
+        for (StagedSlice slice : generation.slices) {
+            var push = slice.push;
+            List<Incarnation> others = push == null ? List.of() : push.getNow(List.of());
+            var holders = new ArrayList<Incarnation>(1 + others.size());
+            holders.add(self);
+            for (Incarnation other : others) if (!holders.contains(other)) holders.add(other);
+            slices.add(new NewSlice(slice.id(), slice.length, holders));
+        }
+        return slices;
+    }
+
+    private void push(OpenInode inode, StagedSlice slice) {
+        int copies = Math.min(COPIES_FOR_SAFETY, wish(inode).copies());
+        if (copies > 1 && slice.push == null) slice.push = pushes.start(slice.id(), slice.length, copies);
+    }
+
+    private Command command(OpenInode inode, Generation generation, List<NewSlice> slices) {
+        List<Extent> extents = generation.ranges.extents();
+        int safeCopies = Math.min(COPIES_FOR_SAFETY, wish(inode).copies());
+        return generation.append
+                ? new Command.Append(
+                        inode.id, slices, extents, generation.modifiedNanos, safeCopies, generation.killPrivileges)
+                : new Command.Write(
+                        inode.id,
+                        generation.view == Long.MAX_VALUE ? 0 : generation.view,
+                        slices,
+                        extents,
+                        generation.end,
+                        generation.modifiedNanos,
+                        safeCopies,
+                        generation.killPrivileges);
+    }
+
+    /** What the log answered to the command. */
+    private void committed(OpenInode inode, Generation generation, List<NewSlice> slices, Committed committed)
+            throws IOException {
+        switch (committed.outcome()) {
+            case Outcome.Done(long value) -> {
+                inode.changedAt(committed.index());
+                long content = value;
+                boolean stale = false;
+                if (generation.append) {
+                    Attributes now = metadata.view().attributes(inode.id);
+                    content = now == null ? -1 : now.content();
+                    stale = value != generation.appendExpectedAt && inode.pagesUnknown();
+                }
+                stale |= inode.ownEnded(content, metadata.view());
+                if (stale) told.pagesStale(inode);
+                else told.attributesChanged(inode);
+                inode.lock.lock();
+                try {
+                    inode.ownContent = Math.max(inode.ownContent, content);
+                    if (inode.safetyKnownAt >= 0)
+                        inode.safetyKnownAt = content == inode.safetyKnownAt + 1 ? content : -1;
+                    int wanted = Math.min(COPIES_FOR_SAFETY, wish(inode).copies());
+                    for (NewSlice slice : slices) if (slice.durableOn().size() < wanted) inode.unsafe(slice.slice());
+                } finally {
+                    inode.lock.unlock();
+                }
+                for (int i = 0; i < slices.size(); i++)
+                    expectLateHolders(inode, slices.get(i), generation.slices.get(i).push);
+            }
+            case Outcome.Refused(Errno errno) -> {
+                if (inode.ownEnded(-1, metadata.view())) told.pagesStale(inode);
+                if (errno == Errno.ENOENT) throw new GoneException(inode.id + " is gone, its new bytes with it");
+                generation.restage = true;
+                throw new IOException("commit of " + inode.id + " refused: " + errno);
+            }
+        }
+    }
+
+    /** The inode does not exist any more. */
+    private static final class GoneException extends IOException {
+        GoneException(String message) {
+            super(message);
+        }
+    }
+
+    private void expectLateHolders(
+            OpenInode inode, NewSlice slice, @Nullable CompletableFuture<List<Incarnation>> push) {
+        if (push == null) return;
+        int copies = wish(inode).copies();
+        push.thenCompose(pods -> {
+                    tellLate(slice, pods);
+                    return copies > COPIES_FOR_SAFETY
+                            ? pushes.start(slice.slice(), slice.lengthBytes(), copies)
+                            : CompletableFuture.completedFuture(List.<Incarnation>of());
+                })
+                .thenAccept(pods -> tellLate(slice, pods));
+    }
+
+    private void tellLate(NewSlice slice, List<Incarnation> pods) {
+        for (Incarnation pod : pods)
+            if (!slice.durableOn().contains(pod))
+                lateHolders.report(pod, slice.slice()).exceptionally(e -> 0L);
+    }
+
+    private void finish(OpenInode inode, Generation generation, @Nullable Throwable failure) {
+        boolean gone = failure instanceof GoneException;
+        inode.lock.lock();
+        try {
+            inode.committing = null;
+            if (failure == null || gone) {
+                stagedBytes.addAndGet(-generation.stagedBytes);
+                if (gone) inode.losses++;
+                settled(inode, generation);
+            } else {
+                generation.sinceNanos = nanoClock.getAsLong();
+                if (inode.current != null) generation.absorb(inode.current);
+                inode.current = generation;
+            }
+        } finally {
+            inode.lock.unlock();
+        }
+        synchronized (room) {
+            room.notifyAll();
+        }
+        if (gone) giveUp(generation.slices);
+        if (failure != null)
+            LOG.log(
+                    failure instanceof DisconnectedException ? System.Logger.Level.DEBUG : System.Logger.Level.WARNING,
+                    "new bytes of " + inode.id
+                            + (gone ? " are given up" : " are not committed and will be tried again"),
+                    failure);
+    }
+
+    /** Copies the new bytes into other slices, because their own cannot be committed any more. */
+    private void restage(OpenInode inode, Generation generation) throws IOException {
+        var fresh = new Generation(generation.append, generation.sinceNanos);
+        var buffer = ByteBuffer.allocate(ContentStore.BLOCK_BYTES);
+        boolean whole = false;
+        int lost = 0;
+        try {
+            for (int i = 0; i < generation.ranges.count(); i++) {
+                long at = generation.ranges.from(i);
+                long end = generation.ranges.to(i);
+                var slice = new SliceId(generation.ranges.slice(i));
+                long offset = generation.ranges.sliceOffset(i);
+                while (at < end) {
+                    buffer.clear().limit((int) Math.min(buffer.capacity(), end - at));
+                    int wanted = buffer.remaining();
+                    try {
+                        while (buffer.hasRemaining())
+                            if (store.read(slice, offset + buffer.position(), buffer) < 0)
+                                throw new UnknownSliceException(slice);
+                        buffer.flip();
+                        fresh.take(store, nextId, at, buffer);
+                    } catch (UnknownSliceException | CorruptSliceException e) {
+                        lost++;
+                        LOG.log(System.Logger.Level.ERROR, wanted + " new bytes of " + inode.id + " are lost", e);
+                    }
+                    at += wanted;
+                    offset += wanted;
+                }
+            }
+            fresh.seal();
+            whole = true;
+        } finally {
+            if (!whole) giveUp(fresh.slices);
+        }
+        List<StagedSlice> old = generation.slices;
+        inode.lock.lock();
+        try {
+            stagedBytes.addAndGet(fresh.stagedBytes - generation.stagedBytes);
+            generation.ranges = fresh.ranges;
+            generation.slices = fresh.slices;
+            generation.stagedBytes = fresh.stagedBytes;
+            if (generation.append) generation.appended = fresh.appended;
+            generation.restage = false;
+            if (lost > 0) inode.losses++;
+        } finally {
+            inode.lock.unlock();
+        }
+        giveUp(old);
+    }
+
+    /** Slices that will never be committed. */
+    private void giveUp(List<StagedSlice> slices) {
+        var sealed = new ArrayList<SliceId>();
+        for (StagedSlice slice : slices) {
+            if (slice.sealed) sealed.add(slice.id());
+            else slice.writer.close();
+        }
+        if (sealed.isEmpty()) return;
+        // other pods may have them; the answer does not matter: what is not abandoned now is settled by the next start
+        metadata.propose(new Command.Abandon(sealed))
+                .whenComplete((committed, failure) -> Thread.ofVirtual().start(() -> {
+                    try {
+                        if (failure == null) store.delete(sealed);
+                    } catch (IOException e) {
+                        LOG.log(System.Logger.Level.WARNING, "slices given up were not deleted", e);
+                    }
+                }));
+    }
+
+    /** Gives up what is new, because nobody can ever read it. */
+    void drop(OpenInode inode) {
+        Generation dropped;
+        inode.lock.lock();
+        try {
+            dropped = inode.current;
+            inode.current = null;
+            if (dropped != null) stagedBytes.addAndGet(-dropped.stagedBytes);
+            settled(inode, dropped);
+        } finally {
+            inode.lock.unlock();
+        }
+        if (dropped != null) giveUp(dropped.slices);
+    }
+
+    // ---- durable
+
+    /** Commits, and returns once everything committed so far is as durable as declared. */
+    void sync(OpenInode inode) throws IOException, InterruptedException {
+        commit(inode, true, null);
+        if (settings.fsync() == FileSystemSettings.Fsync.LOCAL) return;
+        makeSafe(inode);
+        awaitOnDisks(inode.lastIndex);
+    }
+
+    void awaitOnDisks(long index) throws IOException, InterruptedException {
+        if (index <= onDisksIndex || settings.fsync() == FileSystemSettings.Fsync.LOCAL) return;
+        CompletableFuture<Void> durable = metadata.onDisks(index);
+        long deadline = System.nanoTime() + settings.syncDeadline().toNanos();
+        while (!Waiting.briefly(durable, 250)) {
+            if (metadata.disconnected()) throw new DisconnectedException("no network to make changes durable in");
+            if (System.nanoTime() > deadline) throw new IOException("log entry " + index + " is not yet on two disks");
+        }
+        synchronized (this) {
+            onDisksIndex = Math.max(onDisksIndex, index);
+        }
+    }
+
+    /**
+     * Makes committed slices durable on min(2, copies, present) pods, as far as this pod has their bytes, and the log say so.
+     */
+    private void makeSafe(OpenInode inode) throws IOException, InterruptedException {
+        long deadline = System.nanoTime() + settings.syncDeadline().toNanos();
+        for (int round = 0; ; round++) {
+            Attributes now = metadata.view().attributes(inode.id);
+            if (now == null) return;
+            @Nullable List<SliceId> doubtful;
+            inode.lock.lock();
+            try {
+                boolean known = inode.safetyKnownAt >= 0 && inode.safetyKnownAt == now.content();
+                if (known && inode.unsafe().isEmpty()) return;
+                doubtful = known ? new ArrayList<>(inode.unsafe()) : null; // null: look at all
+            } finally {
+                inode.lock.unlock();
+            }
+            int wanted = Math.min(COPIES_FOR_SAFETY, Math.min(wish(inode).copies(), replication.presentStoringPods()));
+            if (wanted < COPIES_FOR_SAFETY && wish(inode).copies() >= COPIES_FOR_SAFETY)
+                return; // nobody else is there: answered, and the file counts as recoverable, not as safe
+            Map<SliceId, SliceRecord> unsafe =
+                    doubtful == null ? scan(inode, now.size(), wanted) : look(doubtful, wanted);
+            if (unsafe.isEmpty()) {
+                inode.lock.lock();
+                try {
+                    if (doubtful != null) inode.safe(doubtful);
+                    else inode.allSafeAt(now.content());
+                } finally {
+                    inode.lock.unlock();
+                }
+                return;
+            }
+            if (System.nanoTime() > deadline)
+                throw new IOException(inode.id + " is not yet on " + wanted + " disks: " + unsafe.size()
+                        + " slices, the first is " + unsafe.values().iterator().next());
+            // not at once again: whoever could not take them needs a moment
+            if (round > 0 && stopped.await(100, TimeUnit.MILLISECONDS))
+                throw new IOException("the filesystem is closing");
+            spread(inode, unsafe, wanted, deadline);
+        }
+    }
+
+    private Map<SliceId, SliceRecord> scan(OpenInode inode, long size, int wanted) {
+        var unsafe = new LinkedHashMap<SliceId, SliceRecord>();
+        long window = 1L << 30;
+        for (long from = 0; from < size && from >= 0; from += window) {
+            var ids = new ArrayList<SliceId>();
+            for (Extent extent : metadata.view().extents(inode.id, from, Math.min(size, from + window)))
+                ids.add(extent.slice());
+            unsafe.putAll(look(ids, wanted));
+        }
+        return unsafe;
+    }
+
+    private Map<SliceId, SliceRecord> look(List<SliceId> slices, int wanted) {
+        var unsafe = new LinkedHashMap<SliceId, SliceRecord>();
+        for (SliceId id : slices) {
+            SliceRecord slice = metadata.view().slice(id);
+            if (slice == null || unsafe.containsKey(id)) continue; // displaced and gone, or seen
+            int copies = 0;
+            for (SliceRecord.Holder holder : slice.holders()) if (holder.state().isCopy()) copies++;
+            if (copies < wanted && store.isDurable(id)) unsafe.put(id, slice);
+        }
+        return unsafe;
+    }
+
+    /** Sends slices that are here to another pod, and has the log told who has them. */
+    private void spread(OpenInode inode, Map<SliceId, SliceRecord> slices, int wanted, long deadline)
+            throws IOException, InterruptedException {
+        var running = new LinkedHashMap<SliceRecord, CompletableFuture<List<Incarnation>>>();
+        for (SliceRecord slice : slices.values())
+            running.put(slice, pushes.start(slice.slice(), slice.lengthBytes(), wanted));
+        var told = new ArrayList<CompletableFuture<Long>>();
+        for (var push : running.entrySet()) {
+            SliceRecord slice = push.getKey();
+            // sent here by a pod that went before it could say so
+            if (!slice.heldBy(self)) told.add(lateHolders.report(self, slice.slice()));
+            try {
+                for (Incarnation pod :
+                        push.getValue().get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS))
+                    if (!slice.heldBy(pod)) told.add(lateHolders.report(pod, slice.slice()));
+            } catch (TimeoutException e) {
+                // the others may have answered
+            } catch (ExecutionException e) {
+                throw new IllegalStateException("a push failed instead of answering", e);
+            }
+        }
+        lateHolders.tellNow();
+        for (CompletableFuture<Long> index : told) inode.changedAt(Waiting.on(index));
+    }
+
+    Replication.Wish wish(OpenInode inode) {
+        Replication.Wish wish = inode.wish;
+        if (wish == null) inode.wish = wish = replication.wish(inode.id);
+        return wish;
+    }
+
+    // ---- in the background
+
+    /** Has what is new committed soon, without waiting. */
+    void requestCommit(OpenInode inode) {
+        if (!inode.dirty || !inode.commitRequested.compareAndSet(false, true)) return;
+        Thread.ofVirtual().name("wormhole-background-commit").start(() -> {
+            try {
+                background.acquire();
+                try {
+                    inode.commitRequested.set(false);
+                    if (stopped.getCount() > 0) commit(inode, false, null);
+                } finally {
+                    background.release();
+                }
+            } catch (IOException e) {
+                // logged where it happened; the bytes are still new
+            } catch (InterruptedException e) {
+                throw new IllegalStateException("nobody interrupts background commits", e);
+            }
+        });
+    }
+
+    private void watch() {
+        long commitAfter = settings.commitAfter().toNanos();
+        try {
+            while (!stopped.await(LATE_HOLDERS_TOLD_EVERY.toMillis(), TimeUnit.MILLISECONDS)) {
+                lateHolders.tellNow();
+                if (metadata.disconnected()) continue;
+                long now = nanoClock.getAsLong();
+                for (OpenInode inode : dirtyInodes) {
+                    Generation oldest = inode.current; // a racy look: at worst it is seen 200 ms later
+                    if (oldest != null && now - oldest.sinceNanos >= commitAfter) requestCommit(inode);
+                }
+            }
+        } catch (InterruptedException e) {
+            throw new IllegalStateException("nobody interrupts the watch", e);
+        }
+    }
+
+    /** Commits everything, as far as the deadline allows, and ends the work in the background. */
+    void close() throws IOException {
+        var commits = new ArrayList<CompletableFuture<Void>>();
+        for (OpenInode inode : dirtyInodes) {
+            var done = new CompletableFuture<Void>();
+            commits.add(done);
+            Thread.ofVirtual().start(() -> {
+                try {
+                    commit(inode, false, null);
+                    done.complete(null);
+                } catch (Throwable e) {
+                    done.completeExceptionally(e);
+                }
+            });
+        }
+        try {
+            CompletableFuture.allOf(commits.toArray(CompletableFuture[]::new))
+                    .get(settings.shutdownDeadline().toNanos(), TimeUnit.NANOSECONDS);
+            lateHolders.tellNow();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted while new bytes were being committed", e);
+        } catch (ExecutionException | TimeoutException e) {
+            throw new IOException("new bytes could not all be committed", e);
+        } finally {
+            stopped.countDown();
+        }
+    }
+
+    /** Ends the work in the background and leaves everything else as a crash would. */
+    void crash() {
+        stopped.countDown();
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.mount.fuse;
+
+/**
+ * What stat(2) shows. Times are nanoseconds since 1970, any sign.
+ *
+ * @param blocks of 512 bytes
+ * @param mode type and permission bits
+ * @param device st_rdev in the kernel's 32-bit encoding
+ */
+public record InodeAttributes(
+        long inode,
+        long size,
+        long blocks,
+        long accessedNanos,
+        long modifiedNanos,
+        long changedNanos,
+        long bornNanos,
+        int mode,
+        int links,
+        int uid,
+        int gid,
+        int device) {}

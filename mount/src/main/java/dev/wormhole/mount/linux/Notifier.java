@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.mount.linux;
+
+import dev.wormhole.model.InodeId;
+import dev.wormhole.mount.fuse.Notification;
+import dev.wormhole.vfs.FileSystem.KernelCache;
+import java.util.LinkedHashSet;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Tells the kernel what to drop, from threads of its own. Attributes never wait for content: dropping pages waits for READs
+ * of that inode and calls back for dirty mapped pages, so several threads do it, and none of them serves requests. An inode
+ * that is queued already is queued once. Names are never notified. When {@link #QUEUE_MAX} inodes are queued further ones
+ * are left out and counted: attributes run out by themselves, and the next OPEN decides by version.
+ */
+final class Notifier implements KernelCache {
+    private static final int QUEUE_MAX = 262_144;
+    private static final int CONTENT_THREADS = 4;
+
+    private final Queue attributes;
+    private final Queue content;
+    private final Troubles troubles;
+
+    Notifier(String name, Troubles troubles) {
+        this.troubles = troubles;
+        attributes = new Queue("fuse-attributes-" + name, 1, false);
+        content = new Queue("fuse-content-" + name, CONTENT_THREADS, true);
+    }
+
+    /** Notifications made before are kept until now. */
+    void start(Device device) {
+        attributes.start(device);
+        content.start(device);
+    }
+
+    /** Returns at once; a thread in a blocked notification ends with the connection. */
+    void stop() {
+        attributes.stop();
+        content.stop();
+    }
+
+    /** Waits until no thread uses the device. */
+    void join() throws InterruptedException {
+        attributes.join();
+        content.join();
+    }
+
+    @Override
+    public void attributesChanged(InodeId inode) {
+        attributes.add(inode.value());
+    }
+
+    @Override
+    public void contentChanged(InodeId inode) {
+        content.add(inode.value());
+    }
+
+    private final class Queue {
+        private final String name;
+        private final boolean pages;
+        private final Thread[] threads;
+        private final ReentrantLock lock = new ReentrantLock();
+        private final Condition changed = lock.newCondition();
+        private final LinkedHashSet<Long> inodes = new LinkedHashSet<>();
+        private boolean stopped;
+        private boolean overflowed;
+        private @Nullable Device device;
+
+        Queue(String name, int threads, boolean pages) {
+            this.name = name;
+            this.pages = pages;
+            this.threads = new Thread[threads];
+        }
+
+        void start(Device to) {
+            device = to;
+            for (int i = 0; i < threads.length; i++)
+                threads[i] = Thread.ofPlatform().daemon().name(name + "-" + i).start(this::run);
+        }
+
+        void add(long inode) {
+            boolean full = false;
+            lock.lock();
+            try {
+                if (stopped) return;
+                if (inodes.size() < QUEUE_MAX) {
+                    if (inodes.add(inode)) changed.signal();
+                } else if (!overflowed && !inodes.contains(inode)) {
+                    overflowed = true;
+                    full = true;
+                }
+            } finally {
+                lock.unlock();
+            }
+            if (full) troubles.note(System.Logger.Level.WARNING, name + ": full, leaving notifications out");
+        }
+
+        void stop() {
+            lock.lock();
+            try {
+                stopped = true;
+                inodes.clear();
+                changed.signalAll();
+            } finally {
+                lock.unlock();
+            }
+        }
+
+        void join() throws InterruptedException {
+            for (Thread thread : threads) if (thread != null) thread.join();
+        }
+
+        private void run() {
+            var slab = new Slab();
+            try {
+                while (true) {
+                    long inode;
+                    Device to;
+                    lock.lock();
+                    try {
+                        while (inodes.isEmpty() && !stopped) changed.awaitUninterruptibly();
+                        if (stopped || device == null) return;
+                        to = device;
+                        inode = inodes.removeFirst();
+                        if (inodes.isEmpty()) overflowed = false;
+                    } finally {
+                        lock.unlock();
+                    }
+                    long address = slab.replyAddress();
+                    int bytes = pages
+                            ? Notification.contentOfInode(inode, address)
+                            : Notification.attributesOfInode(inode, address);
+                    int r = to.send(slab, bytes);
+                    if (r == -Libc.ENODEV || r == -Libc.ENOTCONN) return;
+                    // ENOENT: the kernel does not know the inode, so it has nothing to drop
+                    if (r != 0 && r != -Libc.ENOENT && r != -Libc.EINTR)
+                        troubles.note(
+                                System.Logger.Level.WARNING,
+                                name + ": notification of inode " + inode + ": errno " + -r);
+                }
+            } catch (Throwable e) {
+                troubles.bug(name, e);
+            } finally {
+                slab.unmap();
+            }
+        }
+    }
+}

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.mount.linux;
+
+import dev.wormhole.model.Errno;
+import dev.wormhole.mount.fuse.Negotiation;
+import dev.wormhole.mount.fuse.ProtocolException;
+import dev.wormhole.mount.fuse.Reply;
+import dev.wormhole.mount.fuse.Request;
+import dev.wormhole.vfs.FileSystem;
+import java.io.IOException;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.SynchronousQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Serves one mounted connection until it is unmounted.
+ *
+ * <p>Reader threads wait in read(2), each on a descriptor of its own. What is answered from memory is answered right there:
+ * a hand-off costs more than most answers. What may wait is also answered right there while at most
+ * {@link #WAITING_READERS_MAX} readers do so, which leaves as many readers as there are cores for the rest; beyond that it
+ * is handed off, what works with the disk to platform threads (a native call would hold a carrier), what waits for other
+ * pods to virtual ones. So operations that wait for a dead network never keep others from being served. All is bounded: at
+ * {@link #HANDED_OFF_MAX} waiting operations further ones are refused with ENOMEM; beyond {@link #WRITES_HANDED_OFF_MAX} a
+ * WRITE holds its reader back, as writing waits for no commit.
+ */
+final class Session {
+    private static final int WAITING_READERS_MAX = 2;
+    private static final int HANDED_OFF_MAX = 16_384;
+    private static final int DISK_THREADS_MAX = 128;
+    /** WRITEs that may keep their buffers, 1 MiB each, off the readers. */
+    private static final int WRITES_HANDED_OFF_MAX = 64;
+    /** READs hold a slab while they wait for other pods; its memory is taken only when the bytes come. */
+    private static final int SLABS_MAX = 4_096;
+
+    private static final int EARLY_MAX = 256;
+    private static final Reply EIO = new Reply.Failed(Errno.EIO.number());
+    private static final Reply EINTR = new Reply.Failed(Errno.EINTR.number());
+    private static final Reply ENOMEM = new Reply.Failed(Errno.ENOMEM.number());
+
+    private final FileSystem fs;
+    private final Operations operations;
+    private final Troubles troubles;
+    private final String name;
+    private final Slabs slabs = new Slabs(SLABS_MAX);
+    private final List<Reader> readers = new ArrayList<>();
+    private final List<Device> devices = new ArrayList<>();
+    private final Semaphore waitingReaders = new Semaphore(WAITING_READERS_MAX);
+    private final Semaphore handedOff = new Semaphore(HANDED_OFF_MAX);
+    private final Semaphore writes = new Semaphore(WRITES_HANDED_OFF_MAX);
+    private final ConcurrentHashMap<Long, HandedOff> underway = new ConcurrentHashMap<>();
+    private final ThreadPoolExecutor diskThreads;
+    private final CountDownLatch initialised = new CountDownLatch(1);
+    private final CountDownLatch ended;
+    private volatile @Nullable Negotiation terms;
+
+    /** INTERRUPTs that came before their requests; the oldest is forgotten. */
+    private final long[] early = new long[EARLY_MAX];
+
+    private int earlyNext;
+
+    Session(
+            FileSystem fs,
+            FileSystem.KernelCache kernel,
+            String name,
+            Device first,
+            Troubles troubles,
+            InstantSource clock)
+            throws IOException {
+        this.fs = fs;
+        this.name = name;
+        this.troubles = troubles;
+        operations = new Operations(fs, kernel, clock);
+        diskThreads = new ThreadPoolExecutor(
+                0,
+                DISK_THREADS_MAX,
+                10,
+                TimeUnit.SECONDS,
+                new SynchronousQueue<>(),
+                Thread.ofPlatform().daemon().name("fuse-disk-" + name + "-", 0).factory());
+        int count = Math.clamp(Runtime.getRuntime().availableProcessors(), 2, 8) + WAITING_READERS_MAX;
+        ended = new CountDownLatch(count);
+        devices.add(first);
+        for (int i = 1; i < count; i++) {
+            try {
+                devices.add(first.another());
+            } catch (IOException e) {
+                for (Device device : devices.subList(1, i)) device.close();
+                throw e;
+            }
+        }
+        for (Device device : devices) readers.add(new Reader(device));
+    }
+
+    void start() {
+        for (int i = 0; i < readers.size(); i++)
+            Thread.ofPlatform().daemon().name("fuse-" + name + "-" + i).start(readers.get(i));
+    }
+
+    /** The terms of INIT; null if it was not answered in time. */
+    @Nullable Negotiation awaitInitialised(Duration timeout) throws InterruptedException {
+        return initialised.await(timeout.toNanos(), TimeUnit.NANOSECONDS) ? terms : null;
+    }
+
+    /** Whether within the timeout the kernel ended the connection, because nothing mounted is left of it. */
+    boolean awaitEnded(Duration timeout) throws InterruptedException {
+        return ended.await(timeout.toNanos(), TimeUnit.NANOSECONDS);
+    }
+
+    Device notifications() {
+        return devices.get(0);
+    }
+
+    /**
+     * Interrupts what still runs after the end and gives back descriptors and memory once it stopped. What does not stop in
+     * time keeps them for good: a descriptor's number must not be used by others while someone may still write to it.
+     */
+    void dispose(Duration timeout) throws InterruptedException {
+        long deadline = System.nanoTime() + timeout.toNanos();
+        interruptAll();
+        diskThreads.shutdown();
+        boolean idle = handedOff.tryAcquire(HANDED_OFF_MAX, deadline - System.nanoTime(), TimeUnit.NANOSECONDS)
+                && ended.await(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
+        if (!idle) {
+            troubles.note(
+                    System.Logger.Level.WARNING,
+                    underway.size() + " operations have not stopped " + timeout + " after the unmount");
+            return;
+        }
+        for (Device device : devices) device.close();
+        slabs.unmapAll();
+    }
+
+    /** Reads requests and serves or hands off each. */
+    private final class Reader extends Interruptible implements Runnable {
+        private final Device device;
+        private Slab slab;
+
+        Reader(Device device) {
+            this.device = device;
+            this.slab = slabs.acquire();
+        }
+
+        @Override
+        public void run() {
+            try {
+                while (true) {
+                    int bytes = device.read(slab);
+                    if (bytes > 0) receive(bytes);
+                    else if (bytes == -Libc.ENODEV) break;
+                    else if (bytes != -Libc.EINTR && bytes != -Libc.EAGAIN && bytes != -Libc.ENOENT)
+                        throw new IllegalStateException("read of /dev/fuse: errno " + -bytes);
+                }
+                interruptAll(); // nobody waits for what is still being served
+            } catch (Throwable e) {
+                troubles.bug("reader", e);
+            } finally {
+                slabs.release(slab);
+                ended.countDown();
+            }
+        }
+
+        private void receive(int bytes) {
+            Request request;
+            try {
+                request = Request.decode(slab.requestAddress(), bytes);
+            } catch (ProtocolException e) {
+                troubles.bug("decoding", e);
+                long unique = Request.uniqueOf(slab.requestAddress(), bytes);
+                if (unique != 0) device.reply(unique, EIO, slab);
+                return;
+            }
+            if (request instanceof Request.Interrupt interrupt) {
+                interruptRequest(interrupt.interrupted());
+            } else if (!mayWait(request)) {
+                send(device, request, serve(request, slab, null), slab);
+                if (request instanceof Request.Init) initialised.countDown();
+            } else if (waitingReaders.tryAcquire()) {
+                serveWaiting(request);
+            } else {
+                handOff(request);
+            }
+        }
+
+        private void serveWaiting(Request request) {
+            Reply reply;
+            try {
+                long unique = interruptible(request);
+                expect(unique);
+                if (cameEarly(unique)) interruptAny();
+                begin();
+                reply = serve(request, slab, this);
+            } finally {
+                waitingReaders.release();
+            }
+            send(device, request, reply, slab);
+        }
+
+        private void handOff(Request request) {
+            if (!handedOff.tryAcquire()) {
+                send(device, request, ENOMEM, slab);
+                return;
+            }
+            boolean keepsSlab = request instanceof Request.Write;
+            if (keepsSlab) writes.acquireUninterruptibly();
+            var operation = new HandedOff(device, request, keepsSlab ? slab : null);
+            long unique = request.header().unique();
+            operation.expect(interruptible(request));
+            underway.put(unique, operation);
+            if (cameEarly(unique)) operation.interruptAny();
+            operation.submit();
+            if (keepsSlab) slab = slabs.acquire();
+        }
+    }
+
+    /** One operation on a thread of its own. */
+    private final class HandedOff extends Interruptible implements Runnable {
+        private final Device device;
+        private final Request request;
+        /** The one that a WRITE came in. */
+        private final @Nullable Slab slab;
+
+        HandedOff(Device device, Request request, @Nullable Slab slab) {
+            this.device = device;
+            this.request = request;
+            this.slab = slab;
+        }
+
+        void submit() {
+            if (usesDisk(request)) {
+                try {
+                    diskThreads.execute(this);
+                    return;
+                } catch (RejectedExecutionException e) {
+                    // all busy or waiting: rather hold a carrier than keep this one waiting for them
+                }
+            }
+            Thread.ofVirtual().name("fuse-wait-" + name).start(this);
+        }
+
+        @Override
+        public void run() {
+            Slab own = slab;
+            try {
+                if (own == null && Operations.needsPayload(request)) own = slabs.acquire();
+                begin();
+                Reply reply = serve(request, own, this);
+                if (own == null) own = slabs.acquire();
+                send(device, request, reply, own);
+            } catch (Throwable e) {
+                troubles.bug(Troubles.describe(request), e);
+            } finally {
+                underway.remove(request.header().unique());
+                if (own != null) slabs.release(own);
+                if (request instanceof Request.Write) writes.release();
+                handedOff.release();
+            }
+        }
+    }
+
+    /** Asks the filesystem and turns whatever comes into a reply; here failures become EIO. */
+    private @Nullable Reply serve(Request request, @Nullable Slab slab, @Nullable Interruptible served) {
+        Reply reply;
+        boolean interrupted = false;
+        try {
+            reply = operations.answer(request, slab);
+            if (reply instanceof Reply.Agreed(var agreed)) terms = agreed;
+        } catch (InterruptedException e) {
+            reply = EINTR;
+        } catch (IOException e) {
+            interrupted = served != null && served.end();
+            reply = interrupted ? EINTR : EIO;
+            if (!interrupted) troubles.failure(request, e);
+        } catch (Throwable e) {
+            troubles.bug(Troubles.describe(request), e);
+            reply = EIO;
+        }
+        if (served != null) served.end();
+        else Thread.interrupted();
+        return reply;
+    }
+
+    private void send(Device device, Request request, @Nullable Reply reply, Slab slab) {
+        if (reply == null) return;
+        int r = device.reply(request.header().unique(), reply, slab);
+        if (r == 0) return;
+        operations.undo(request, reply);
+        if (r != -Libc.ENOENT && r != -Libc.ENODEV)
+            troubles.bug("reply to " + Troubles.describe(request), new IllegalStateException("errno " + -r));
+    }
+
+    /** Whether serving the request here could keep the reader from the next one. */
+    private boolean mayWait(Request request) {
+        return switch (request) {
+            case Request.Lookup _,
+                    Request.GetAttr _,
+                    Request.Statx _,
+                    Request.OpenDir _,
+                    Request.ReadDir _,
+                    Request.ReadLink _,
+                    Request.GetXattr _,
+                    Request.ListXattr _ -> !fs.answersFromMemory();
+            case Request.Open open -> (open.flags() & 01000 /* O_TRUNC */) != 0 || !fs.answersFromMemory();
+            case Request.Forget _,
+                    Request.BatchForget _,
+                    Request.ReleaseDir _,
+                    Request.Init _,
+                    Request.Destroy _,
+                    Request.Interrupt _,
+                    Request.SyncFs _,
+                    Request.Unknown _ -> false;
+            case Request.SetAttr _,
+                    Request.Symlink _,
+                    Request.MkNod _,
+                    Request.MkDir _,
+                    Request.Unlink _,
+                    Request.RmDir _,
+                    Request.Rename _,
+                    Request.Link _,
+                    Request.Read _,
+                    Request.Write _,
+                    Request.StatFs _,
+                    Request.Release _,
+                    Request.Flush _,
+                    Request.Fsync _,
+                    Request.FsyncDir _,
+                    Request.SetXattr _,
+                    Request.RemoveXattr _,
+                    Request.Create _,
+                    Request.TmpFile _,
+                    Request.Fallocate _,
+                    Request.Lseek _,
+                    Request.CopyFileRange _ -> true;
+        };
+    }
+
+    private static boolean usesDisk(Request request) {
+        return request instanceof Request.Read
+                || request instanceof Request.Write
+                || request instanceof Request.Flush
+                || request instanceof Request.Fsync
+                || request instanceof Request.FsyncDir
+                || request instanceof Request.Release
+                || request instanceof Request.Fallocate;
+    }
+
+    private void interruptAll() {
+        for (Reader reader : readers) reader.interruptAny();
+        for (HandedOff operation : underway.values()) operation.interruptAny();
+    }
+
+    /** What {@link Interruptible#expect} takes: nobody waits for a RELEASE, so nothing may cut it short. */
+    private static long interruptible(Request request) {
+        return request instanceof Request.Release ? 0 : request.header().unique();
+    }
+
+    // -- INTERRUPT: it may be read before its request is registered, or after that was answered --
+
+    private void interruptRequest(long unique) {
+        if (reached(unique)) return;
+        synchronized (early) {
+            early[earlyNext] = unique;
+            earlyNext = (earlyNext + 1) % EARLY_MAX;
+        }
+        reached(unique); // it may have been registered meanwhile, and not have seen the note
+    }
+
+    private boolean reached(long unique) {
+        HandedOff operation = underway.get(unique);
+        if (operation != null && operation.interrupt(unique)) return true;
+        for (Reader reader : readers) if (reader.interrupt(unique)) return true;
+        return false;
+    }
+
+    private boolean cameEarly(long unique) {
+        synchronized (early) {
+            for (long noted : early) if (noted == unique) return true;
+        }
+        return false;
+    }
+}

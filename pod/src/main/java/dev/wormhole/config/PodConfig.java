@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.config;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * {@code pod.toml}: what one machine brings to a network. Immutable. Keys whose feature does not exist yet hold their only
+ * possible value; a file that asks for more is refused while it is read.
+ */
+public record PodConfig(
+        Pod pod,
+        Storage storage,
+        Cache cache,
+        List<PathPattern> keep,
+        Affinity affinity,
+        Disconnected disconnected,
+        Limits limits) {
+    public PodConfig {
+        keep = List.copyOf(keep);
+    }
+
+    /**
+     * @param name unique in the network, 1-63 of [a-z0-9-]; by default the machine's host name
+     * @param network absent while a pod that joins does not know it yet; then the store knows
+     * @param presence by default intermittent on a machine with a battery
+     * @param zone empty when none is declared
+     * @param mount absolute; absent for a pod without a mount
+     * @param listen where other pods connect to
+     * @param advertise where other pods find this one; empty for the addresses of the machine
+     * @param store absolute; metadata and slices
+     */
+    public record Pod(
+            String name,
+            Optional<String> network,
+            Role role,
+            Presence presence,
+            String zone,
+            Optional<Path> mount,
+            HostPort listen,
+            List<HostPort> advertise,
+            Path store) {
+        public Pod {
+            advertise = List.copyOf(advertise);
+        }
+    }
+
+    /**
+     * @param limitBytes most bytes of slices; {@link Long#MAX_VALUE} where only keep_free limits them, 0 for a witness
+     * @param keepFree of the disk of the store
+     * @param disk, volumes not available yet: empty
+     */
+    public record Storage(long limitBytes, KeepFree keepFree, Optional<Disk> disk, List<Volume> volumes) {
+        public Storage {
+            volumes = List.copyOf(volumes);
+        }
+    }
+
+    /** Not available yet. */
+    public record Volume(Path path, Optional<Disk> disk, Optional<Size> limit, VolumeState state) {}
+
+    /** Not available yet: nothing is cached beside the kernel's page cache, writes are staged locally. */
+    public record Cache(Size limit, Reads reads, Optional<CopyWhen> copyWhen, Writes writes) {}
+
+    /** Not available yet: all neutral. */
+    public record Affinity(Preference replicas, Preference newFiles, Preference hotFiles, Preference coldFiles) {}
+
+    /**
+     * @param reaction freeze or stop so far
+     * @param after without a leader for so long; 1 s to 1 h
+     */
+    public record Disconnected(Reaction reaction, Duration after) {}
+
+    /** Not available yet: unlimited. */
+    public record Limits(Rate.Schedule upload) {}
+
+    public enum Role {
+        STORAGE,
+        CLIENT,
+        WITNESS
+    }
+
+    public enum Presence {
+        ALWAYS,
+        INTERMITTENT
+    }
+
+    public enum Disk {
+        SSD,
+        HDD
+    }
+
+    public enum VolumeState {
+        ACTIVE,
+        DRAIN
+    }
+
+    public enum Reads {
+        STREAM,
+        COPY,
+        BY_RULE
+    }
+
+    public enum Writes {
+        LOCAL,
+        STREAM
+    }
+
+    public enum Preference {
+        PREFER,
+        NEUTRAL,
+        AVOID
+    }
+
+    public enum Reaction {
+        FREEZE,
+        CONTINUE,
+        STOP
+    }
+
+    // -- reading ---------------------------------------------------------------------------------------------------
+
+    /** Reads a file with the defaults of this machine; its errors name the file as given here. */
+    public static Parsed<PodConfig> load(Path file) throws IOException {
+        return parse(file.toString(), Files.readString(file), Surroundings.here());
+    }
+
+    /** @param file only for messages */
+    public static Parsed<PodConfig> parse(String file, String text, Surroundings around) {
+        var document = new TomlSection.Document(file, text);
+        var root = document.root();
+        var pod = pod(root.section("pod"), around);
+        var config = new PodConfig(
+                pod,
+                storage(root.section("storage"), pod.role),
+                cache(root.section("cache")),
+                keep(root),
+                affinity(root.section("affinity")),
+                disconnected(root.section("disconnected")),
+                limits(root.section("limits")));
+        return document.finish(_ -> config);
+    }
+
+    /** A pod as an empty file declares it, with these few things given. */
+    public static PodConfig of(String name, Optional<Path> mount, Path store, HostPort listen) {
+        return new PodConfig(
+                new Pod(name, Optional.empty(), Role.STORAGE, Presence.ALWAYS, "", mount, listen, List.of(), store),
+                new Storage(Long.MAX_VALUE, KeepFree.DEFAULT, Optional.empty(), List.of()),
+                new Cache(new Size(0), Reads.STREAM, Optional.empty(), Writes.LOCAL),
+                List.of(),
+                new Affinity(Preference.NEUTRAL, Preference.NEUTRAL, Preference.NEUTRAL, Preference.NEUTRAL),
+                new Disconnected(Reaction.FREEZE, Duration.ofSeconds(5)),
+                new Limits(Rate.Schedule.UNLIMITED));
+    }
+
+    private static Pod pod(TomlSection section, Surroundings around) {
+        var name = section.value("name", Names::check, Names.FORM, Names.from(around.hostName()));
+        var network = section.optional("network", Names::check, Names.FORM);
+        var role = section.choice("role", Role.class, Role.STORAGE);
+        if (role == Role.CLIENT) section.notYet("role", "client", "\"storage\" or \"witness\"");
+        var presence =
+                section.choice("presence", Presence.class, around.battery() ? Presence.INTERMITTENT : Presence.ALWAYS);
+        var zone = section.value("zone", text -> text.isEmpty() ? "" : Names.check(text), Names.FORM, "");
+        var mount = section.optional("mount", PodConfig::absolute, "an absolute path");
+        var listen =
+                section.value("listen", PodConfig::listening, "ADDRESS:PORT", new HostPort("0.0.0.0", HostPort.PORT));
+        var advertise = section.list("advertise", PodConfig::advertised, "HOST:PORT");
+        var store = section.value(
+                "store",
+                PodConfig::absolute,
+                "an absolute path",
+                around.stores()
+                        .resolve(network.orElse(NetworkConfig.DEFAULT_NAME))
+                        .resolve(name));
+        if (mount.isPresent() && (mount.get().startsWith(store) || store.startsWith(mount.get()))) {
+            section.noteMissing(
+                    "mount",
+                    "key pod.mount = \"" + mount.get() + "\" and pod.store = \"" + store + "\" lie in each other");
+        }
+        return new Pod(name, network, role, presence, zone, mount, listen, advertise, store);
+    }
+
+    private static Path absolute(String text) {
+        if (!text.startsWith("/")) throw new IllegalArgumentException("is not absolute");
+        if (text.indexOf('\0') >= 0) throw new IllegalArgumentException("holds a NUL");
+        var path = Path.of(text).normalize();
+        if (path.getNameCount() == 0) throw new IllegalArgumentException("is the root of this machine");
+        return path;
+    }
+
+    private static HostPort listening(String text) {
+        var address = HostPort.parse(text);
+        if (address.everyAddress()) throw new IllegalArgumentException("is no single address");
+        return address;
+    }
+
+    private static HostPort advertised(String text) {
+        var address = listening(text);
+        if (address.isWildcard() || address.port() == 0) throw new IllegalArgumentException("is nothing to connect to");
+        return address;
+    }
+
+    private static Storage storage(TomlSection section, Role role) {
+        var limit = section.optional("limit", Size::parse, "a size such as \"4TB\"");
+        var keepFree = section.value(
+                "keep_free", KeepFree::parse, "a part of the disk such as \"5%\" or \"10GB\"", KeepFree.DEFAULT);
+        var disk = NetworkConfig.optionalChoice(section, "disk", Disk.class);
+        var volumes = new ArrayList<Volume>();
+        for (var inner : section.sections("volume")) {
+            if (!inner.has("path")) inner.noteMissing("path", "a [[storage.volume]] needs its path");
+            var path = inner.optional("path", PodConfig::absolute, "an absolute path");
+            var volumeDisk = NetworkConfig.optionalChoice(inner, "disk", Disk.class);
+            var volumeLimit = inner.optional("limit", Size::parse, "a size such as \"1TB\"");
+            var state = inner.choice("state", VolumeState.class, VolumeState.ACTIVE);
+            path.ifPresent(present -> volumes.add(new Volume(present, volumeDisk, volumeLimit, state)));
+        }
+        section.notYet("disk", true);
+        section.notYet("volume", true);
+        if (role == Role.WITNESS && limit.isPresent() && limit.get().bytes() > 0) {
+            section.note("limit", "key storage.limit must be \"0\" or absent for a witness, which stores nothing");
+        }
+        return new Storage(
+                role == Role.WITNESS ? 0 : limit.map(Size::bytes).orElse(Long.MAX_VALUE), keepFree, disk, volumes);
+    }
+
+    private static Cache cache(TomlSection section) {
+        var cache = new Cache(
+                section.value("limit", Size::parse, "a size such as \"100GB\"", new Size(0)),
+                section.choice("reads", Reads.class, Reads.STREAM),
+                section.optional("copy_when", CopyWhen::parse, "a rule such as \"size < 64MB or reads_per_day > 3\""),
+                section.choice("writes", Writes.class, Writes.LOCAL));
+        section.notYet("limit", cache.limit.bytes() > 0);
+        section.notYet("reads", cache.reads != Reads.STREAM);
+        section.notYet("copy_when", true);
+        section.notYet("writes", cache.writes != Writes.LOCAL);
+        return cache;
+    }
+
+    private static List<PathPattern> keep(TomlSection root) {
+        var keep = new ArrayList<PathPattern>();
+        for (var inner : root.sections("keep")) {
+            inner.optional("path", PathPattern::parse, "a path in the tree such as \"/photos/2026/**\"")
+                    .ifPresent(keep::add);
+        }
+        root.notYet("keep", true);
+        return keep;
+    }
+
+    private static Affinity affinity(TomlSection section) {
+        return new Affinity(
+                preference(section, "replicas"),
+                preference(section, "new_files"),
+                preference(section, "hot_files"),
+                preference(section, "cold_files"));
+    }
+
+    private static Preference preference(TomlSection section, String key) {
+        var preference = section.choice(key, Preference.class, Preference.NEUTRAL);
+        section.notYet(key, preference != Preference.NEUTRAL);
+        return preference;
+    }
+
+    private static Disconnected disconnected(TomlSection section) {
+        var disconnected = new Disconnected(
+                section.choice("reaction", Reaction.class, Reaction.FREEZE),
+                section.duration("after", Duration.ofSeconds(1), Duration.ofHours(1), Duration.ofSeconds(5)));
+        if (disconnected.reaction == Reaction.CONTINUE) {
+            section.notYet("reaction", "continue", "\"freeze\" or \"stop\"");
+        }
+        return disconnected;
+    }
+
+    private static Limits limits(TomlSection section) {
+        var upload = section.value(
+                "upload",
+                Rate.Schedule::parse,
+                "a rate such as \"2MB/s\" or \"2MB/s, 22:00-07:00 unlimited\"",
+                Rate.Schedule.UNLIMITED);
+        section.notYet("upload", !upload.equals(Rate.Schedule.UNLIMITED));
+        return new Limits(upload);
+    }
+
+    // -- asking ----------------------------------------------------------------------------------------------------
+
+    /**
+     * Where other pods find this one, best first: what it advertises, else where it listens, else the machine's addresses.
+     *
+     * @param port the one really bound, where {@code listen} asks for any
+     */
+    public List<String> reachableAt(Surroundings around, int port) {
+        if (!pod.advertise.isEmpty()) {
+            return pod.advertise.stream().map(HostPort::toString).toList();
+        }
+        if (!pod.listen.isWildcard()) return List.of(new HostPort(pod.listen.host(), port).toString());
+        return around.addresses().stream()
+                .map(address -> new HostPort(address, port).toString())
+                .toList();
+    }
+
+    public PodConfig withNetwork(String network) {
+        return withPod(new Pod(
+                pod.name,
+                Optional.of(network),
+                pod.role,
+                pod.presence,
+                pod.zone,
+                pod.mount,
+                pod.listen,
+                pod.advertise,
+                pod.store));
+    }
+
+    public PodConfig withPod(Pod changed) {
+        return new PodConfig(changed, storage, cache, keep, affinity, disconnected, limits);
+    }
+
+    public PodConfig withStorage(Storage changed) {
+        return new PodConfig(pod, changed, cache, keep, affinity, disconnected, limits);
+    }
+
+    // -- writing ---------------------------------------------------------------------------------------------------
+
+    /** The file for this pod, every working key with its value and a comment. {@link #parse} reads it back. */
+    public String toToml() {
+        var toml = new TomlWriter();
+        toml.comment("This machine's part in a network. A change takes effect with: wormhole down, wormhole up");
+        toml.table("pod");
+        toml.value("name", pod.name, "");
+        pod.network.ifPresent(network -> toml.value("network", network, ""));
+        toml.value("role", Words.of(pod.role), "storage | witness (votes, stores nothing)");
+        toml.value("presence", Words.of(pod.presence), "always | intermittent (sleeps at times)");
+        if (pod.zone.isEmpty()) toml.example("zone", "paris", "where it stands");
+        else toml.value("zone", pod.zone, "where it stands");
+        pod.mount.ifPresent(mount -> toml.value("mount", mount, "where the tree appears"));
+        toml.value("listen", pod.listen, "for other pods");
+        if (pod.advertise.isEmpty()) {
+            toml.line(
+                    "# advertise = [\"nas-1.local:7420\"]", "where other pods find it; else this machine's addresses");
+        } else {
+            toml.list("advertise", pod.advertise, "where other pods find it");
+        }
+        toml.value("store", pod.store, "metadata and data");
+        toml.table("storage");
+        if (storage.limitBytes == Long.MAX_VALUE)
+            toml.example("limit", "4TB", "at most so much data; else all but keep_free");
+        else toml.value("limit", new Size(storage.limitBytes), "at most so much data");
+        toml.value("keep_free", storage.keepFree, "of the disk");
+        toml.table("disconnected");
+        toml.value("reaction", Words.of(disconnected.reaction), "freeze (read only) | stop, when the network is lost");
+        toml.value("after", Durations.format(disconnected.after), "without it");
+        return toml.toString();
+    }
+}

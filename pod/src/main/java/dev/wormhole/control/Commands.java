@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.control;
+
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** The control commands that every daemon answers, with what they take and give. */
+public final class Commands {
+    /** {} -> {}: answered as soon as the mount works and the pod follows its network; progress until then. */
+    public static final String READY = "ready";
+    /** {} -> {@link NetworkStatus}. */
+    public static final String STATUS = "status";
+    /** {} -> {@link NetworkStatus.Pods}. */
+    public static final String PODS = "pods";
+    /** {@link PathArgument} -> {@link Explanation}. */
+    public static final String EXPLAIN = "explain";
+    /** {} -> {}: unmounts, syncs, hands over; the process ends after the answer. */
+    public static final String STOP = "stop";
+    /** {@link LeaveArguments} -> {}: moves the pod's data to others, leaves the network; progress in bytes. */
+    public static final String LEAVE = "leave";
+    /** {} -> {@link ConfigText}: the configuration of the network as the log has it. */
+    public static final String CONFIG = "config";
+    /** {@link ConfigText} -> {}: makes it the network's configuration; answered when committed. */
+    public static final String APPLY = "apply";
+    /** {} -> {}: answered when all that was written before is on as many pods as fsync promises; progress in bytes. */
+    public static final String SYNC = "sync";
+
+    private Commands() {}
+
+    /** @param path absolute in the tree: {@code /} is its root */
+    public record PathArgument(String path) {}
+
+    /** @param pod the name of the pod that goes, empty for the one asked */
+    public record LeaveArguments(String pod) {}
+
+    /** @param toml the text of a network.toml */
+    public record ConfigText(String toml) {}
+
+    /** A list as Gson may have left it. */
+    static <T> List<T> list(@Nullable List<T> list) {
+        return list == null ? List.of() : List.copyOf(list);
+    }
+
+    static String text(@Nullable String text) {
+        return text == null ? "" : text;
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.control;
+
+import com.google.gson.JsonParseException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.Optional;
+
+/**
+ * What a pod should do at its first start, once: {@code start.json} in its store. The daemon removes it when that is done
+ * and durable; until then every start tries again.
+ */
+public sealed interface StartIntent {
+    String FILE = "start.json";
+
+    /** @param toml the network's configuration */
+    record Create(String network, String toml) implements StartIntent {}
+
+    /** @param address HOST:PORT of any pod of the network */
+    record Join(String address) implements StartIntent {}
+
+    /** Writes it to a store, synced, in place of any other. */
+    default void write(Path store) throws IOException {
+        var form = switch (this) {
+            case Create(var network, var toml) -> new Form("create", network, toml, "");
+            case Join(var address) -> new Form("join", "", "", address);
+        };
+        var temporary = store.resolve(FILE + ".new");
+        try (var channel = FileChannel.open(
+                temporary, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {
+            var bytes = ByteBuffer.wrap(Json.pretty(form).getBytes(StandardCharsets.UTF_8));
+            while (bytes.hasRemaining()) channel.write(bytes);
+            channel.force(true);
+        }
+        Files.move(temporary, store.resolve(FILE), StandardCopyOption.ATOMIC_MOVE);
+    }
+
+    /** Empty where there is none. @throws IOException if it cannot be read or makes no sense */
+    static Optional<StartIntent> read(Path store) throws IOException {
+        String text;
+        try {
+            text = Files.readString(store.resolve(FILE));
+        } catch (NoSuchFileException e) {
+            return Optional.empty();
+        }
+        try {
+            var json = Json.parse(text);
+            return switch (Json.text(json, "action")) {
+                case "create" -> Optional.of(new Create(Json.text(json, "network"), Json.text(json, "toml")));
+                case "join" -> Optional.of(new Join(Json.text(json, "address")));
+                default -> throw new IOException(store.resolve(FILE) + " names no known action");
+            };
+        } catch (JsonParseException e) {
+            throw new IOException(store.resolve(FILE) + " is no JSON: " + e.getMessage(), e);
+        }
+    }
+
+    static void remove(Path store) throws IOException {
+        Files.deleteIfExists(store.resolve(FILE));
+    }
+
+    /** The bytes of the file. */
+    record Form(String action, String network, String toml, String address) {}
+}

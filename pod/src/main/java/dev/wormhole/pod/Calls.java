@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.pod;
+
+import dev.wormhole.transfer.Kinds;
+import dev.wormhole.transfer.PeerRefused;
+import java.time.Duration;
+
+/** Kinds, refusal codes and deadlines of the calls that pods make to each other beside slices; docs/formats/calls.md. */
+final class Calls {
+    /** A stranger asks to become a member. Open to strangers. */
+    static final int JOIN = Kinds.KINDS_FREE;
+    /** An encoded entry for the log, in the order of its session; answered with the index once committed. */
+    static final int SUBMIT = Kinds.KINDS_FREE + 1;
+    /** An index that covers everything committed before the call. */
+    static final int BARRIER = Kinds.KINDS_FREE + 2;
+    /** A pod tells its leader how it is; the answer is how the others are. */
+    static final int HEARTBEAT = Kinds.KINDS_FREE + 3;
+    /** Answered when the callee has applied, and so has on disk, the log up to an index. */
+    static final int APPLIED = Kinds.KINDS_FREE + 4;
+    /** The network's status as its leader knows it, in JSON. */
+    static final int STATUS = Kinds.KINDS_FREE + 5;
+
+    static final int NOT_LEADER = PeerRefused.CODES_FREE;
+
+    static final Duration SUBMIT_DEADLINE = Duration.ofSeconds(2);
+    static final Duration BARRIER_DEADLINE = Duration.ofMillis(800);
+    static final Duration HEARTBEAT_EVERY = Duration.ofMillis(250);
+    static final Duration HEARTBEAT_DEADLINE = Duration.ofMillis(1000);
+
+    private Calls() {}
+}

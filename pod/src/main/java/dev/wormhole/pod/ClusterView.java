@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.pod;
+
+import dev.wormhole.health.Member;
+import dev.wormhole.health.Members;
+import dev.wormhole.health.Presence;
+import dev.wormhole.model.Incarnation;
+import dev.wormhole.namespace.PodRecord;
+import dev.wormhole.transfer.Messages;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What this pod knows of the others: members from the log, presence and room from the leader's last word, or, on the
+ * leader, from their heartbeats. Thread-safe; answers are snapshots.
+ */
+final class ClusterView {
+    /**
+     * One pod as the leader sees it.
+     *
+     * @param silentMillis since the leader last heard it
+     */
+    record Seen(PodState state, Presence presence, long silentMillis) {}
+
+    private static final int PODS_MAX = 10_000;
+    private final Incarnation self;
+    private volatile Map<Incarnation, Seen> seen = Map.of();
+    private volatile List<PodRecord> records = List.of();
+    private volatile Members members = new Members(List.of());
+
+    ClusterView(Incarnation self) {
+        this.self = self;
+    }
+
+    /** The log's members changed. */
+    synchronized void members(List<PodRecord> pods) {
+        records = List.copyOf(pods);
+        recompute();
+    }
+
+    /** The leader's word came, or this pod as leader counted. */
+    synchronized void seen(List<Seen> pods) {
+        var map = new HashMap<Incarnation, Seen>();
+        for (Seen pod : pods) map.put(pod.state().incarnation(), pod);
+        seen = Map.copyOf(map);
+        recompute();
+    }
+
+    /** Somebody saw that a pod does not answer: it counts as late until the leader's next word. */
+    synchronized void suspect(Incarnation pod) {
+        var known = seen.get(pod);
+        if (known == null || known.presence() != Presence.PRESENT) return;
+        var map = new HashMap<>(seen);
+        map.put(pod, new Seen(known.state(), Presence.LATE, known.silentMillis()));
+        seen = Map.copyOf(map);
+        recompute();
+    }
+
+    private void recompute() {
+        var list = new ArrayList<Member>(records.size());
+        for (PodRecord record : records) {
+            var known = seen.get(record.incarnation());
+            boolean late = !record.incarnation().equals(self)
+                    && (known == null || known.presence() != Presence.PRESENT);
+            long free = known == null ? 0 : known.state().freeBytes();
+            list.add(Member.of(record, late, free));
+        }
+        members = new Members(list);
+    }
+
+    Members members() {
+        return members;
+    }
+
+    List<PodRecord> records() {
+        return records;
+    }
+
+    @Nullable Seen seen(Incarnation pod) {
+        return seen.get(pod);
+    }
+
+    Map<Incarnation, Seen> allSeen() {
+        return new TreeMap<>(seen);
+    }
+
+    /** Present pods that store, this one among them if it does. */
+    List<Member> presentStoring() {
+        var list = new ArrayList<Member>();
+        for (Member member : members.all())
+            if (member.stores() && member.presence() == Presence.PRESENT) list.add(member);
+        return list;
+    }
+
+    String name(Incarnation pod) {
+        for (PodRecord record : records)
+            if (record.incarnation().equals(pod)) return record.settings().name();
+        return pod.toString();
+    }
+
+    // ---- on the wire, as the answer to a heartbeat
+
+    static void write(Messages.Writer to, List<Seen> pods) {
+        to.putList(pods, (writer, pod) -> {
+            pod.state().write(writer);
+            writer.putByte(pod.presence().ordinal()).putVarint(pod.silentMillis());
+        });
+    }
+
+    static List<Seen> read(Messages.Reader from) throws IOException {
+        return from.getList(PODS_MAX, reader -> {
+            var state = PodState.read(reader);
+            int presence = reader.getByte();
+            if (presence >= Presence.values().length) throw new IOException("presence " + presence + " is not known");
+            return new Seen(state, Presence.values()[presence], reader.getVarint());
+        });
+    }
+}

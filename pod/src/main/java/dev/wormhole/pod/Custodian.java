@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.pod;
+
+import dev.wormhole.content.ContentStore;
+import dev.wormhole.model.HolderState;
+import dev.wormhole.model.Incarnation;
+import dev.wormhole.model.SliceId;
+import dev.wormhole.namespace.Change;
+import dev.wormhole.namespace.Command;
+import dev.wormhole.placement.Custody;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+
+/**
+ * Keeps the store and the log's word about it in agreement, by the rules of {@link Custody}: claims what was received and
+ * is not recorded, deletes what the log let go or took away, reports what the log counts on and is not here. The applying
+ * thread judges, so that a deletion and a later claim cannot overtake each other; claims travel in lists. When the pod has
+ * caught up, and when more came than the queues hold, the whole store is compared.
+ */
+final class Custodian implements AutoCloseable {
+    private static final Logger LOG = Logger.getLogger(Custodian.class.getName());
+    private static final int DISCARDS_MAX = 1000;
+    private static final int CLAIMS_MAX = 100_000;
+    private static final int LIST_MAX = 1000;
+    private static final long GATHER_MILLIS = 100;
+
+    private final Incarnation self;
+    private final PodLog log;
+    private final ContentStore store;
+    private final ArrayBlockingQueue<List<SliceId>> discarded = new ArrayBlockingQueue<>(DISCARDS_MAX);
+    private final Thread thread;
+
+    /** Slices to claim, and those whose claim is proposed and not answered. Guarded by this. */
+    private final Set<SliceId> toClaim = new LinkedHashSet<>();
+
+    private final Set<SliceId> claimed = new HashSet<>();
+    private volatile boolean compare = true;
+    private volatile boolean open;
+    private volatile boolean closed;
+
+    Custodian(Incarnation self, PodLog log, ContentStore store) {
+        this.self = self;
+        this.log = log;
+        this.store = store;
+        this.thread = Thread.ofPlatform().name("custodian").daemon().unstarted(this::run);
+    }
+
+    /** Begins once this pod has caught up with the log and its session is open. */
+    void start() {
+        open = true;
+        thread.start();
+    }
+
+    /** Called by the applying thread. */
+    void changed(List<Change> changes) {
+        for (Change change : changes) {
+            switch (change) {
+                case Change.SlicesDiscarded(var slices) -> {
+                    if (!discarded.offer(slices)) compare = true;
+                }
+                case Change.HolderDropped(var slice, var holder) -> {
+                    if (holder.equals(self)) judge(slice, true);
+                }
+                case Change.HoldersChanged(var slices) -> {
+                    if (open) for (SliceId slice : slices) judge(slice, false);
+                }
+                case Change.Replaced() -> compare = true;
+                default -> {}
+            }
+        }
+    }
+
+    /** Another pod's slices became durable here: one that the log already has is claimed. */
+    void received(Collection<SliceId> slices) {
+        if (open) for (SliceId slice : slices) judge(slice, false);
+    }
+
+    private void judge(SliceId slice, boolean dropped) {
+        var row = log.view().slice(slice);
+        boolean dead = row == null && Custody.isDead(log.view(), slice);
+        boolean underWay;
+        synchronized (this) {
+            underWay = claimed.contains(slice);
+        }
+        switch (Custody.judge(self, row, dead, store.isDurable(slice), dropped, underWay, open)) {
+            case KEEP -> {}
+            case CLAIM -> {
+                synchronized (this) {
+                    if (toClaim.size() < CLAIMS_MAX) toClaim.add(slice);
+                    else compare = true;
+                }
+            }
+            case DELETE -> delete(List.of(slice));
+            case REPORT_LOST -> lose(List.of(slice));
+        }
+    }
+
+    private void lose(List<SliceId> slices) {
+        LOG.log(Level.WARNING, "the log counts on slices that are not in this store, giving up the claim: {0}", slices);
+        log.propose(new Command.LoseHolder(self, slices));
+    }
+
+    private void delete(List<SliceId> slices) {
+        try {
+            store.delete(slices);
+        } catch (IOException failure) {
+            LOG.log(Level.WARNING, "slices {0} could not be deleted, tried again at the next start: {1}", new Object[] {
+                slices, failure.getMessage()
+            });
+        }
+    }
+
+    private void run() {
+        while (!closed) {
+            try {
+                if (compare && !log.disconnected()) {
+                    compare = false;
+                    compareAll();
+                }
+                claim();
+                var next = discarded.poll(GATHER_MILLIS, TimeUnit.MILLISECONDS);
+                for (; next != null; next = discarded.poll()) delete(next);
+            } catch (InterruptedException stop) {
+                return;
+            } catch (RuntimeException bug) {
+                LOG.log(Level.SEVERE, "custody of slices failed; all are compared again", bug);
+                compare = true;
+            }
+        }
+    }
+
+    private void claim() {
+        List<SliceId> list;
+        synchronized (this) {
+            if (toClaim.isEmpty() || log.disconnected()) return;
+            list = toClaim.stream().limit(LIST_MAX).toList();
+            for (SliceId slice : list) toClaim.remove(slice);
+            claimed.addAll(list);
+        }
+        log.propose(new Command.AddHolders(self, HolderState.DURABLE, list)).whenComplete((_, failure) -> {
+            synchronized (this) {
+                for (SliceId slice : list) claimed.remove(slice);
+            }
+            if (failure != null) compare = true;
+        });
+    }
+
+    private void compareAll() {
+        store.forEachDurable(slice -> judge(slice, false));
+        var lost = new ArrayList<SliceId>();
+        log.view().slices(null, row -> {
+            if (row.heldBy(self) && !store.isDurable(row.slice())) lost.add(row.slice());
+            return !closed;
+        });
+        for (int i = 0; i < lost.size(); i += LIST_MAX)
+            lose(List.copyOf(lost.subList(i, Math.min(lost.size(), i + LIST_MAX))));
+    }
+
+    @Override
+    public void close() {
+        closed = true;
+        thread.interrupt();
+    }
+}

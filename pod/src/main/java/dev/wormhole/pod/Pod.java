@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.pod;
+
+import dev.wormhole.config.HostPort;
+import dev.wormhole.config.NetworkConfig;
+import dev.wormhole.config.PodConfig;
+import dev.wormhole.config.Surroundings;
+import dev.wormhole.consensus.Member;
+import dev.wormhole.consensus.RaftLog;
+import dev.wormhole.consensus.RocksTable;
+import dev.wormhole.consensus.Settings;
+import dev.wormhole.content.ContentStore;
+import dev.wormhole.content.DiskVolume;
+import dev.wormhole.content.IdSource;
+import dev.wormhole.content.SliceStore;
+import dev.wormhole.content.StoreHeader;
+import dev.wormhole.content.StoreLock;
+import dev.wormhole.control.ControlServer;
+import dev.wormhole.control.DaemonStart;
+import dev.wormhole.control.StartIntent;
+import dev.wormhole.model.Incarnation;
+import dev.wormhole.mount.linux.LinuxMount;
+import dev.wormhole.namespace.Change;
+import dev.wormhole.namespace.Command;
+import dev.wormhole.namespace.PodRecord;
+import dev.wormhole.namespace.PodSettings;
+import dev.wormhole.transfer.Identity;
+import dev.wormhole.transfer.Peers;
+import dev.wormhole.transfer.RemoteReader;
+import dev.wormhole.transfer.Server;
+import dev.wormhole.transfer.SliceProvider;
+import dev.wormhole.transfer.SliceReceiver;
+import dev.wormhole.transfer.SliceSender;
+import dev.wormhole.transfer.TcpTransport;
+import dev.wormhole.vfs.FileSystemSettings;
+import dev.wormhole.vfs.ValidityPolicy;
+import dev.wormhole.vfs.WormholeFileSystem;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One pod of one network: all its parts, opened in the order in which they need each other and closed the other way round.
+ *
+ * <p>A start: the store is locked and says which incarnation it is (or the pod founds or joins its network first); tables,
+ * slices and log are opened; the session of this start is opened through the log; what the others committed is caught up
+ * with; then the folder appears. {@link #stop} takes the folder away first and hands leadership over.
+ */
+final class Pod {
+    private static final Logger LOG = Logger.getLogger(Pod.class.getName());
+    private static final Duration UNMOUNT_GRACE = Duration.ofSeconds(2);
+
+    private final PodConfig config;
+    private final Path store;
+    private final long startedNanos = System.nanoTime();
+    private final Deque<AutoCloseable> closers = new ArrayDeque<>();
+    private final CompletableFuture<Integer> end = new CompletableFuture<>();
+    private final AtomicBoolean stopping = new AtomicBoolean();
+    private volatile PodState.Stage stage = PodState.Stage.STARTING;
+    private volatile String doing = "starting";
+    private final CompletableFuture<Void> ready = new CompletableFuture<>();
+    private volatile @Nullable Parts parts;
+
+    /** What exists once the pod is a member and its log runs. */
+    record Parts(
+            StoreHeader header,
+            PodLog log,
+            ClusterView cluster,
+            NetworkSettings settings,
+            ContentStore slices,
+            PodReplication replication,
+            Repairer repairer,
+            Steward steward,
+            Peers peers,
+            WormholeFileSystem files) {}
+
+    private Pod(PodConfig config) {
+        this.config = config;
+        this.store = config.pod().store();
+    }
+
+    /** Returns once the folder can be used. On failure nothing is left open. */
+    static Pod open(PodConfig config, DaemonStart start) throws IOException, InterruptedException {
+        var pod = new Pod(config);
+        try {
+            pod.start(start);
+            return pod;
+        } catch (IOException | RuntimeException | InterruptedException failure) {
+            pod.closeAll();
+            throw failure;
+        }
+    }
+
+    private void start(DaemonStart start) throws IOException, InterruptedException {
+        closeLater(StoreLock.acquire(store));
+        closeLater(ControlServer.start(store, new ControlCommands(this).handlers()));
+        var volume = new DiskVolume(store);
+        var transport = new TcpTransport();
+        var intent = start.intent();
+        var header = StoreHeader.read(volume);
+        String founded = null;
+        List<Joining.Welcome.Pod> met = List.of();
+        PodSettings settings = settings();
+        checkPorts();
+        if (header.isEmpty()) {
+            if (intent.isEmpty())
+                throw new IOException("the store " + store + " belongs to no network; make one with: wormhole create, or"
+                        + " join one with: wormhole join");
+            switch (intent.get()) {
+                case StartIntent.Create(var network, var toml) -> {
+                    founded = toml;
+                    var made = new StoreHeader(
+                            network, UUID.randomUUID(), 1, new Incarnation(1), new SecureRandom().nextLong(), 0, 0);
+                    IdSource.create(volume, made.incarnation());
+                    made.write(volume);
+                    header = Optional.of(made);
+                }
+                case StartIntent.Join(var address) -> {
+                    doing("asking " + address + " to be admitted");
+                    long token = new SecureRandom().nextLong();
+                    var welcome = Joining.ask(transport, HostPort.parse(address).toString(), token, settings);
+                    var made = new StoreHeader(
+                            welcome.networkName(),
+                            welcome.networkId(),
+                            welcome.generation(),
+                            welcome.incarnation(),
+                            token,
+                            0,
+                            0);
+                    IdSource.create(volume, made.incarnation());
+                    made.write(volume);
+                    header = Optional.of(made);
+                    met = welcome.pods();
+                    LOG.info("admitted to network " + welcome.networkName() + " as " + welcome.incarnation());
+                }
+            }
+        } else if (intent.orElse(null) instanceof StartIntent.Create(var _, var toml)) {
+            founded = toml; // founding was interrupted: it goes on, the log tells what is done
+        }
+        var known = header.get().started();
+        known.write(volume);
+        run(known, volume, transport, settings, founded, met);
+        start.intentDone();
+        stage = PodState.Stage.READY;
+        doing("ready");
+        ready.complete(null);
+    }
+
+    private void run(
+            StoreHeader header, DiskVolume volume, TcpTransport transport, PodSettings settings, @Nullable String founded,
+            List<Joining.Welcome.Pod> met)
+            throws IOException, InterruptedException {
+        Incarnation self = header.incarnation();
+        doing("opening the store");
+        IdSource ids = IdSource.open(volume, self);
+        var maintenance = Executors.newSingleThreadExecutor(
+                Thread.ofPlatform().name("store-maintenance").daemon().factory());
+        closeLater(maintenance::shutdownNow);
+        var slices = SliceStore.open(
+                volume,
+                SliceStore.Config.of(
+                        Math.min(config.storage().limitBytes(), volume.totalBytes()),
+                        config.storage().keepFree().bytes(volume.totalBytes())),
+                slice -> LOG.warning("slice " + slice + " in this store is damaged"),
+                maintenance,
+                new SecureRandom());
+        closeLater(slices);
+        var table = RocksTable.open(store.resolve("tables"), RocksTable.Memory.SMALL);
+        closeLater(table);
+
+        var identity = new Identity(header.networkId(), header.generation(), self);
+        var cluster = new ClusterView(self);
+        var applied = new java.util.concurrent.atomic.AtomicReference<@Nullable PodLog>();
+        java.util.function.LongSupplier appliedIndex = () -> {
+            var log = applied.get();
+            return log == null ? 0 : Math.max(0, log.applied());
+        };
+        var peers = new Peers(transport, () -> identity, appliedIndex, Peers.Limits.DEFAULT);
+        closeLater(peers);
+        var server = new Server(transport, () -> identity, appliedIndex, Server.Limits.DEFAULT);
+        closeLater(server);
+        server.onPeer(peers::heard);
+        var log = new PodLog(
+                self,
+                header.startCount(),
+                header.generation(),
+                table,
+                peers,
+                cluster,
+                config.disconnected().after(),
+                this::fail);
+        applied.set(log);
+        var network = new NetworkSettings(log::view);
+        network.refresh();
+        var sender = new SliceSender(peers, slices);
+        var reader = new RemoteReader(peers, RemoteReader.Limits.DEFAULT);
+        var repair = new java.util.concurrent.atomic.AtomicReference<@Nullable Repairer>();
+        var replication = new PodReplication(self, cluster, network, sender, reader, () -> {
+            var repairer = repair.get();
+            if (repairer != null) repairer.lookAgain();
+        });
+        var custodian = new Custodian(self, log, slices);
+        var received = new ReceivingStore(slices, custodian::received);
+        new SliceReceiver(server, peers, () -> identity, received, sender, SliceReceiver.Limits.DEFAULT);
+        new SliceProvider(server, slices);
+
+        var files = new WormholeFileSystem(
+                log,
+                slices,
+                replication,
+                () -> next(ids),
+                self,
+                InstantSource.system(),
+                System::nanoTime,
+                fileSystemSettings(log, network.get()));
+        var repairer = new Repairer(self, log, cluster, replication);
+        repair.set(repairer);
+        var steward = new Steward(
+                self, log, peers, cluster, () -> state(self, log, slices), network::get, files::acknowledgeableIndex, this::lostNetwork);
+        parts = new Parts(header, log, cluster, network, slices, replication, repairer, steward, peers, files);
+
+        for (var pod : met) peers.learn(pod.incarnation(), pod.addresses());
+        learn(log, peers, cluster);
+        log.listen((index, changes) -> {
+            for (Change change : changes) {
+                if (change instanceof Change.Configured || change instanceof Change.Replaced) network.refresh();
+                if (change instanceof Change.PodsChanged || change instanceof Change.Replaced) learn(log, peers, cluster);
+            }
+            files.changed(index, changes);
+            custodian.changed(changes);
+            repairer.changed(changes);
+        });
+
+        doing("opening the log");
+        var listen = config.pod().listen();
+        var logListen = new InetSocketAddress(listen.host(), listen.port() + 1);
+        boolean founder = self.number() == 1;
+        var raft = RaftLog.open(
+                Settings.of(
+                        store.resolve("log-raft"),
+                        group(header),
+                        new Member(self, Steward.logAddress(settings.addresses().getFirst())),
+                        logListen,
+                        founder ? Settings.Start.FOUND : Settings.Start.JOIN),
+                log);
+        closeLater(raft);
+        closeLater(log);
+        log.start(raft, server);
+        steward.start(server);
+        closeLater(steward);
+        Joining.serve(server, log, peers, header.networkName(), header.networkId(), header.generation());
+        StatusReport.serve(server, this);
+        server.start(listen.toString());
+
+        if (founder && founded != null) {
+            doing("founding the network");
+            log.sendWithoutSession(
+                    new Command.AdmitPod(header.storeToken(), settings),
+                    () -> log.view().pod(self) != null,
+                    "to found the network");
+        }
+        doing("looking for the network");
+        log.openSession(dev.wormhole.model.Ids.counter(ids.settledBefore()));
+        if (founded != null && log.view().configuration().version() == 0)
+            await(log.propose(new Command.Configure(0, founded)), "to record the configuration");
+        doing("catching up");
+        log.barrier();
+        log.armDisconnection();
+        tellSettings(log, self, settings);
+        closeLater(repairer);
+        repairer.start();
+        closeLater(custodian);
+        custodian.start();
+        closeLater(this::handOver);
+        closeLater(files);
+        if (config.pod().mount().isPresent()) {
+            Path mountPoint = config.pod().mount().get();
+            doing("mounting " + mountPoint);
+            var mount = LinuxMount.mount(
+                    files,
+                    new LinuxMount.Options(
+                            mountPoint,
+                            "wormhole:" + store,
+                            bug -> LOG.log(Level.SEVERE, "a bug met while serving the mount", bug)));
+            closeLater(() -> {
+                mount.unmount(UNMOUNT_GRACE);
+                mount.close();
+            });
+        }
+    }
+
+    /** A file changed what this pod tells of itself: the log hears of it. */
+    private static void tellSettings(PodLog log, Incarnation self, PodSettings settings)
+            throws IOException, InterruptedException {
+        PodRecord own = log.view().pod(self);
+        if (own == null) throw new IOException("this pod is no member of the network any more");
+        if (!own.settings().equals(settings))
+            await(log.propose(new Command.UpdatePod(self, settings)), "to tell the network what changed in pod.toml");
+    }
+
+    private static FileSystemSettings fileSystemSettings(PodLog log, NetworkConfig network) {
+        var defaults = FileSystemSettings.defaults(ValidityPolicy.sole(log));
+        return new FileSystemSettings(
+                network.durability().fsync() == NetworkConfig.Fsync.LOCAL
+                        ? FileSystemSettings.Fsync.LOCAL
+                        : FileSystemSettings.Fsync.REPLICATED,
+                FileSystemSettings.OnDisconnect.FREEZE,
+                defaults.validity(),
+                defaults.commitAfter(),
+                defaults.commitBytes(),
+                defaults.stagedBytesMax(),
+                defaults.closeWait(),
+                defaults.syncDeadline(),
+                defaults.shutdownDeadline());
+    }
+
+    private static void learn(PodLog log, Peers peers, ClusterView cluster) {
+        var pods = log.view().pods();
+        cluster.members(pods);
+        for (PodRecord pod : pods) peers.learn(pod.incarnation(), pod.settings().addresses());
+    }
+
+    private static UUID group(StoreHeader header) {
+        return new UUID(
+                header.networkId().getMostSignificantBits(),
+                header.networkId().getLeastSignificantBits() ^ header.generation());
+    }
+
+    private static long next(IdSource ids) {
+        try {
+            return ids.next();
+        } catch (IOException failure) {
+            throw new java.io.UncheckedIOException("no ids can be reserved on disk", failure);
+        }
+    }
+
+    static void await(CompletableFuture<?> future, String purpose) throws IOException, InterruptedException {
+        try {
+            future.get(60, TimeUnit.SECONDS);
+        } catch (ExecutionException failure) {
+            throw new IOException("could not " + purpose.replaceFirst("^to ", "") + ": " + failure.getCause().getMessage(), failure);
+        } catch (java.util.concurrent.TimeoutException late) {
+            throw new IOException("could not " + purpose.replaceFirst("^to ", "") + " within 60 s");
+        }
+    }
+
+    /** Before anybody is told of this pod: its two ports must be free, or it would be a member that cannot be reached. */
+    private void checkPorts() throws IOException {
+        var listen = config.pod().listen();
+        if (listen.port() == 0 || listen.port() == 65535)
+            throw new IOException("key pod.listen = \"" + listen + "\": name a port from 1 to 65534; the log takes the one above it");
+        for (int port : new int[] {listen.port(), listen.port() + 1}) {
+            try (var probe = new java.net.ServerSocket()) {
+                probe.setReuseAddress(true);
+                probe.bind(new InetSocketAddress(listen.host(), port));
+            } catch (IOException taken) {
+                throw new IOException("cannot listen at " + listen.host() + ":" + port + ": " + taken.getMessage()
+                        + "; a pod needs its port and the one above it, choose others with --listen");
+            }
+        }
+    }
+
+    private PodSettings settings() throws IOException {
+        var addresses = config.reachableAt(Surroundings.here(), config.pod().listen().port());
+        if (addresses.isEmpty()) throw new IOException("this machine has no address that others could reach; name one with advertise");
+        return new PodSettings(
+                config.pod().name(),
+                config.pod().role() == PodConfig.Role.WITNESS ? PodSettings.Role.WITNESS : PodSettings.Role.STORAGE,
+                config.pod().presence() == PodConfig.Presence.INTERMITTENT,
+                config.pod().zone(),
+                addresses,
+                config.storage().limitBytes());
+    }
+
+    // ---- what it is doing
+
+    PodConfig config() {
+        return config;
+    }
+
+    String doing() {
+        return doing;
+    }
+
+    /** Completes when the folder can be used; exceptionally when that will not be. */
+    CompletableFuture<Void> ready() {
+        return ready;
+    }
+
+    /** Null until the pod is a member and its log runs. */
+    @Nullable Parts parts() {
+        return parts;
+    }
+
+    private void doing(String what) {
+        doing = what;
+        LOG.info(what);
+    }
+
+    void leaving(boolean leaving) {
+        stage = leaving ? PodState.Stage.LEAVING : PodState.Stage.READY;
+    }
+
+    PodState state(Incarnation self, PodLog log, ContentStore slices) {
+        var usage = slices.usage();
+        var now = stage;
+        if (now == PodState.Stage.READY && log.disconnected()) now = PodState.Stage.FROZEN;
+        String fault = usage.fault();
+        return new PodState(
+                self,
+                log.applied(),
+                usage.usedBytes(),
+                usage.limitBytes(),
+                usage.freeBytes(),
+                ProcessHandle.current().pid(),
+                store.toString(),
+                config.pod().mount().map(Path::toString).orElse(""),
+                now,
+                residentBytes(),
+                TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startedNanos),
+                fault == null ? "" : fault);
+    }
+
+    private long residentBytes;
+    private long residentAtNanos;
+
+    /** Resident memory of this process, looked up every 5 s at most. */
+    private synchronized long residentBytes() {
+        long now = System.nanoTime();
+        if (residentAtNanos != 0 && now - residentAtNanos < 5_000_000_000L) return residentBytes;
+        residentAtNanos = now;
+        try {
+            String[] fields = java.nio.file.Files.readString(Path.of("/proc/self/statm")).split(" ");
+            residentBytes = Long.parseLong(fields[1]) * 4096;
+        } catch (IOException | RuntimeException unknown) {
+            residentBytes = 0;
+        }
+        return residentBytes;
+    }
+
+    // ---- the end
+
+    private void lostNetwork() {
+        if (config.disconnected().reaction() != PodConfig.Reaction.STOP) return;
+        Thread.ofPlatform().name("stop").start(() -> {
+            stop("the network is lost, and pod.toml says: stop");
+            end.complete(3);
+        });
+    }
+
+    /** The pod cannot go on: it stops, its data stays. */
+    private void fail(String reason) {
+        Thread.ofPlatform().name("stop").start(() -> {
+            LOG.severe(reason);
+            stop(reason);
+            end.complete(1);
+        });
+    }
+
+    int awaitEnd() throws InterruptedException {
+        try {
+            return end.get();
+        } catch (ExecutionException impossible) {
+            throw new IllegalStateException(impossible);
+        }
+    }
+
+    /** Ends the pod in good order; the second call does nothing but wait for the first. */
+    void stop(String reason) {
+        if (!stopping.compareAndSet(false, true)) return;
+        LOG.info("stopping: " + reason);
+        ready.completeExceptionally(new IOException("the pod is stopping: " + reason));
+        closeAll();
+        end.complete(0);
+    }
+
+    /** Leadership goes to another pod that is present, so that nobody waits for an election. */
+    void handOver() {
+        var known = parts;
+        if (known == null || !known.log().leads()) return;
+        for (var voter : known.log().raft().status().voters()) {
+            var pod = voter.incarnation();
+            var member = known.cluster().members().get(pod);
+            if (pod.equals(known.header().incarnation()) || member == null || !member.isLive()) continue;
+            try {
+                known.log().raft().transferLeadership(pod).get(3, TimeUnit.SECONDS);
+                return;
+            } catch (ExecutionException | java.util.concurrent.TimeoutException failure) {
+                LOG.log(Level.INFO, "leadership was not handed to {0}: {1}", new Object[] {pod, failure.getMessage()});
+            } catch (InterruptedException interrupt) {
+                Thread.currentThread().interrupt();
+                return;
+            }
+        }
+    }
+
+    private void closeLater(AutoCloseable closer) {
+        synchronized (closers) {
+            closers.push(closer);
+        }
+    }
+
+    private void closeAll() {
+        while (true) {
+            AutoCloseable next;
+            synchronized (closers) {
+                next = closers.poll();
+            }
+            if (next == null) return;
+            try {
+                next.close();
+            } catch (Exception failure) {
+                LOG.log(Level.WARNING, "closing: " + failure.getMessage(), failure);
+            }
+        }
+    }
+}

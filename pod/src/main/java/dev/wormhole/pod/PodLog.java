@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.pod;
+
+import dev.wormhole.consensus.Applier;
+import dev.wormhole.consensus.NotLeaderException;
+import dev.wormhole.consensus.Position;
+import dev.wormhole.consensus.RaftLog;
+import dev.wormhole.consensus.RocksTable;
+import dev.wormhole.health.Disconnection;
+import dev.wormhole.model.Incarnation;
+import dev.wormhole.namespace.Applied;
+import dev.wormhole.namespace.Change;
+import dev.wormhole.namespace.Command;
+import dev.wormhole.namespace.Entry;
+import dev.wormhole.namespace.MalformedEntryException;
+import dev.wormhole.namespace.Namespace;
+import dev.wormhole.namespace.NamespaceView;
+import dev.wormhole.namespace.Proposer;
+import dev.wormhole.namespace.SessionId;
+import dev.wormhole.namespace.Table;
+import dev.wormhole.transfer.Messages;
+import dev.wormhole.transfer.PeerRefused;
+import dev.wormhole.transfer.Peers;
+import dev.wormhole.transfer.Request;
+import dev.wormhole.transfer.Server;
+import dev.wormhole.vfs.DisconnectedException;
+import dev.wormhole.vfs.Metadata;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * This pod's place at the log: applies it to the namespace, proposes through the pod's session to whoever leads, asks for
+ * read barriers, and knows whether the network is there. Thread-safe.
+ *
+ * <p>A proposal goes from one thread to the leader and is answered by this pod's own apply. What did not arrive is sent
+ * again, which the session makes harmless.
+ */
+final class PodLog implements Metadata, Applier, AutoCloseable {
+    private static final Logger LOG = Logger.getLogger(PodLog.class.getName());
+    private static final int PROPOSALS_MAX = 8192;
+    private static final long NAMESPACE_CACHE_BYTES = 16L << 20;
+    private static final long SEND_AGAIN_NANOS = TimeUnit.MILLISECONDS.toNanos(1500);
+    private static final long RETRY_NANOS = TimeUnit.MILLISECONDS.toNanos(15);
+
+    /** Told of every applied entry's changes on the applying thread: must not block. */
+    interface Listener {
+        void changed(long index, List<Change> changes);
+    }
+
+    private final Incarnation self;
+    private final SessionId session;
+    private final long generation;
+    private final RocksTable rocks;
+    private final PositionedTable table;
+    private final Namespace namespace;
+    private final Peers peers;
+    private final ClusterView cluster;
+    private final Consumer<String> fatal;
+    private final AppliedGate gate;
+    private final Barriers barriers = new Barriers(this::barrierRound);
+    private final Proposer proposer = new Proposer(SEND_AGAIN_NANOS);
+    private final Semaphore proposals = new Semaphore(PROPOSALS_MAX);
+    private final List<Listener> listeners = new CopyOnWriteArrayList<>();
+    private final Thread sender;
+    private final Disconnection disconnection;
+    private final AtomicLong proposedCommands = new AtomicLong();
+    private volatile @Nullable RaftLog raft;
+    private volatile Optional<Incarnation> leader = Optional.empty();
+    private volatile boolean armed;
+    private volatile boolean disconnected;
+    private volatile boolean closed;
+    private volatile boolean diverged;
+
+    /**
+     * @param startCount this start of the store: names the session
+     * @param disconnectedAfter without a leader for so long
+     * @param fatal told once when this pod cannot go on, with the reason
+     */
+    PodLog(
+            Incarnation self,
+            long startCount,
+            long generation,
+            RocksTable rocks,
+            Peers peers,
+            ClusterView cluster,
+            Duration disconnectedAfter,
+            Consumer<String> fatal) {
+        this.self = self;
+        this.session = new SessionId(self, startCount);
+        this.generation = generation;
+        this.rocks = rocks;
+        this.table = new PositionedTable(rocks);
+        this.namespace = new Namespace(table, generation, NAMESPACE_CACHE_BYTES);
+        this.peers = peers;
+        this.cluster = cluster;
+        this.fatal = fatal;
+        this.gate = new AppliedGate(rocks.position().index());
+        this.disconnection = new Disconnection(disconnectedAfter, Duration.ofMillis(300), System.nanoTime());
+        this.sender = Thread.ofPlatform().name("proposer").daemon().unstarted(this::send);
+    }
+
+    /** Begins to propose and to answer others. */
+    void start(RaftLog log, Server server) {
+        raft = log;
+        server.handleLater(Calls.SUBMIT, this::submitted, Server.Option.ORDERED);
+        server.handleLater(Calls.BARRIER, request -> answerBarrier());
+        server.handleLater(Calls.APPLIED, this::answerApplied);
+        sender.start();
+    }
+
+    void listen(Listener listener) {
+        listeners.add(listener);
+    }
+
+    RaftLog raft() {
+        var log = raft;
+        if (log == null) throw new IllegalStateException("the log is not open yet");
+        return log;
+    }
+
+    Optional<Incarnation> leader() {
+        return leader;
+    }
+
+    boolean leads() {
+        return leader.isPresent() && leader.get().equals(self);
+    }
+
+    long applied() {
+        return gate.applied();
+    }
+
+    CompletableFuture<Void> reach(long index) {
+        return gate.reach(index);
+    }
+
+    long proposedCommands() {
+        return proposedCommands.get();
+    }
+
+    // ---- opening the session
+
+    /**
+     * Opens this start's session and waits until this pod has applied that; before it nothing else can be proposed.
+     *
+     * @param settledCounter ids below it that no row names are dead
+     */
+    void openSession(long settledCounter) throws IOException, InterruptedException {
+        sendWithoutSession(
+                new Command.OpenSession(self, session.startCount(), settledCounter),
+                () -> {
+                    var pod = view().pod(self);
+                    return pod != null && pod.startCount() == session.startCount();
+                },
+                "to open the session of " + self);
+    }
+
+    /** Sends a command that may run twice until its effect is seen here. */
+    void sendWithoutSession(Command command, java.util.function.BooleanSupplier done, String purpose)
+            throws IOException, InterruptedException {
+        byte[] entry = Entry.withoutSession(generation, nowNanos(), List.of(command)).encode();
+        String last = "no leader is known";
+        while (!done.getAsBoolean()) {
+            if (closed) throw new IOException("stopping while waiting " + purpose);
+            try {
+                var sent = submitTo(leader, entry);
+                sent.get(Calls.SUBMIT_DEADLINE.toMillis(), TimeUnit.MILLISECONDS);
+                for (int i = 0; i < 100 && !done.getAsBoolean(); i++) Thread.sleep(5);
+            } catch (ExecutionException | TimeoutException failure) {
+                String now = String.valueOf(failure.getCause() == null ? failure : failure.getCause().getMessage());
+                if (!now.equals(last)) LOG.log(Level.INFO, "waiting {0}: {1}", new Object[] {purpose, now});
+                last = now;
+                Thread.sleep(100);
+            }
+        }
+    }
+
+    // ---- Metadata
+
+    @Override
+    public NamespaceView view() {
+        return namespace.view();
+    }
+
+    @Override
+    public CompletableFuture<Committed> propose(Command command) {
+        if (disconnected) return CompletableFuture.failedFuture(lost());
+        if (!proposals.tryAcquire()) {
+            try {
+                if (!proposals.tryAcquire(30, TimeUnit.SECONDS))
+                    return CompletableFuture.failedFuture(
+                            new IOException("the log has not taken a command for 30 s: " + PROPOSALS_MAX + " wait"));
+            } catch (InterruptedException interrupt) {
+                Thread.currentThread().interrupt();
+                return CompletableFuture.failedFuture(new IOException("interrupted before the command was sent"));
+            }
+        }
+        proposedCommands.incrementAndGet();
+        var future = proposer.propose(command);
+        LockSupport.unpark(sender);
+        return future.handle((applied, failure) -> {
+            proposals.release();
+            if (failure instanceof RuntimeException bug) throw bug;
+            if (failure != null) throw new java.util.concurrent.CompletionException(failure);
+            return new Committed(applied.outcome(), applied.index());
+        });
+    }
+
+    @Override
+    public void barrier() throws IOException, InterruptedException {
+        while (true) {
+            if (disconnected) throw lost();
+            if (closed) throw new IOException("the pod is stopping");
+            try {
+                long index = barriers.index().get(2, TimeUnit.SECONDS);
+                if (gate.applied() < index) gate.reach(index).get(2, TimeUnit.SECONDS);
+                return;
+            } catch (ExecutionException | TimeoutException again) {
+                Thread.sleep(5);
+            }
+        }
+    }
+
+    @Override
+    public boolean barrierIsFree() {
+        return leads() && !disconnected;
+    }
+
+    private CompletableFuture<Long> barrierRound() {
+        var to = leader;
+        if (to.isEmpty()) return CompletableFuture.failedFuture(new IOException("no leader is known"));
+        if (to.get().equals(self)) return raft().readIndex();
+        return peers.call(to.get(), Calls.BARRIER, new byte[0], Calls.BARRIER_DEADLINE)
+                .thenApply(reply -> {
+                    try {
+                        return Messages.reader(reply.body()).getVarint();
+                    } catch (IOException malformed) {
+                        throw new java.util.concurrent.CompletionException(malformed);
+                    }
+                });
+    }
+
+    private CompletableFuture<byte[]> answerBarrier() {
+        return raft().readIndex().handle((index, failure) -> {
+            if (failure != null) throw new java.util.concurrent.CompletionException(refusal(failure));
+            return Messages.writer().putVarint(Math.max(0, index)).toBytes();
+        });
+    }
+
+    /**
+     * With two voters or more an entry that is committed is on two disks. With one voter, the leader, it is on the
+     * leader's and, if that is another pod, on this one's, because applied implies flushed; the leader itself waits for
+     * one other storing pod that is present.
+     */
+    @Override
+    public CompletableFuture<Void> onDisks(long index) {
+        if (!leads() || raft().voterCount() > 1) return CompletableFuture.completedFuture(null);
+        var others = new ArrayList<Incarnation>();
+        for (var member : cluster.presentStoring())
+            if (!member.incarnation().equals(self)) others.add(member.incarnation());
+        if (others.isEmpty()) return CompletableFuture.completedFuture(null);
+        var done = new CompletableFuture<Void>();
+        var left = new java.util.concurrent.atomic.AtomicInteger(others.size());
+        byte[] body = Messages.writer().putVarint(index).toBytes();
+        for (Incarnation other : others)
+            peers.call(other, Calls.APPLIED, body, Duration.ofMillis(1500)).whenComplete((reply, failure) -> {
+                if (failure == null) {
+                    done.complete(null);
+                    return;
+                }
+                cluster.suspect(other);
+                // Nobody else is there: answered by this disk alone, and counted as recoverable, never as safe.
+                if (left.decrementAndGet() == 0) done.complete(null);
+            });
+        return done;
+    }
+
+    private CompletableFuture<byte[]> answerApplied(Request request) throws IOException {
+        long index = Messages.reader(request.body()).getVarint();
+        return gate.reach(index).thenApply(_ -> new byte[0]);
+    }
+
+    @Override
+    public boolean disconnected() {
+        return disconnected;
+    }
+
+    private static DisconnectedException lost() {
+        return new DisconnectedException("this pod has lost the network: no leader is heard");
+    }
+
+    /** A leader answered this pod just now. */
+    void heardLeader() {
+        if (!armed) return;
+        boolean was = disconnected;
+        synchronized (disconnection) {
+            disconnected = disconnection.heard(System.nanoTime()) instanceof Disconnection.View.Disconnected;
+        }
+        if (was && !disconnected) LOG.info("the network is back");
+    }
+
+    /** The start is over: from now on losing the network has consequences. */
+    void armDisconnection() {
+        synchronized (disconnection) {
+            disconnection.heard(System.nanoTime());
+        }
+        armed = true;
+    }
+
+    /** Time passes; true once, when the network has just been lost. */
+    boolean checkConnection() {
+        if (!armed) return false;
+        boolean was = disconnected;
+        synchronized (disconnection) {
+            disconnected = disconnection.tick(System.nanoTime()) instanceof Disconnection.View.Disconnected;
+        }
+        if (was || !disconnected) return false;
+        LOG.warning("this pod has lost the network: no leader is heard");
+        proposer.giveUp(lost());
+        return true;
+    }
+
+    // ---- sending
+
+    private void send() {
+        while (!closed) {
+            long now = System.nanoTime();
+            var batch = proposer.next(now);
+            if (batch == null) {
+                long wake = proposer.wakeNanos(now);
+                LockSupport.parkNanos(
+                        wake == Long.MAX_VALUE ? TimeUnit.SECONDS.toNanos(1) : Math.max(1, wake - now));
+                continue;
+            }
+            byte[] entry = batch.encoded();
+            if (entry == null) {
+                entry = Entry.of(
+                                generation,
+                                session,
+                                batch.sequence(),
+                                batch.lowestUnanswered(),
+                                nowNanos(),
+                                batch.commands())
+                        .encode();
+                batch.remember(entry);
+            }
+            long sequence = batch.sequence();
+            submitTo(leader, entry).whenComplete((index, failure) -> {
+                if (failure == null) return;
+                proposer.sendAgain(sequence, System.nanoTime() + RETRY_NANOS);
+                LockSupport.unpark(sender);
+            });
+        }
+    }
+
+    private CompletableFuture<?> submitTo(Optional<Incarnation> to, byte[] entry) {
+        if (to.isEmpty()) return CompletableFuture.failedFuture(new IOException("no leader is known"));
+        if (!to.get().equals(self)) return peers.call(to.get(), Calls.SUBMIT, entry, Calls.SUBMIT_DEADLINE);
+        try {
+            byte[] stamped = entry.clone();
+            Entry.stampLeader(stamped, nowNanos());
+            return raft().append(stamped);
+        } catch (MalformedEntryException bug) {
+            throw new IllegalStateException(bug);
+        }
+    }
+
+    private CompletableFuture<byte[]> submitted(Request request) throws IOException {
+        byte[] entry = request.body();
+        Entry.decode(entry); // another pod's bytes enter the log only if every pod can read them
+        Entry.stampLeader(entry, nowNanos());
+        return raft().append(entry).handle((appended, failure) -> {
+            if (failure != null) throw new java.util.concurrent.CompletionException(refusal(failure));
+            return Messages.writer().putVarint(appended.index()).toBytes();
+        });
+    }
+
+    private static Exception refusal(Throwable failure) {
+        Throwable cause = failure instanceof java.util.concurrent.CompletionException && failure.getCause() != null
+                ? failure.getCause()
+                : failure;
+        if (cause instanceof NotLeaderException) return new PeerRefused(Calls.NOT_LEADER, String.valueOf(cause.getMessage()));
+        return new PeerRefused(PeerRefused.FAILED, String.valueOf(cause.getMessage()));
+    }
+
+    static long nowNanos() {
+        var now = java.time.Instant.now();
+        return now.getEpochSecond() * 1_000_000_000L + now.getNano();
+    }
+
+    // ---- Applier: the thread that applies the log
+
+    @Override
+    public void apply(long term, long index, byte[] bytes) {
+        Applied applied;
+        try {
+            table.at(term, index);
+            applied = namespace.apply(index, Entry.decode(bytes));
+            table.passed(term, index);
+        } catch (MalformedEntryException unreadable) {
+            throw new IllegalStateException("entry " + index + " of the log cannot be read: " + unreadable.getMessage(), unreadable);
+        }
+        if (applied.diverged()) {
+            diverged = true;
+            throw new IllegalStateException("this pod's state differs from the network's at entry " + index
+                    + "; its store is kept, reinstall the pod with: wormhole leave, wormhole join");
+        }
+        gate.advance(index);
+        tell(index, applied.changes());
+        if (!session.equals(applied.session())) return;
+        switch (applied.status()) {
+            case FRESH, REPEAT -> {
+                if (!applied.outcomes().isEmpty()) proposer.applied(applied.sequence(), index, applied.outcomes());
+                LockSupport.unpark(sender);
+            }
+            case NO_SESSION -> {
+                LOG.warning("the session " + session + " is gone");
+                proposer.sessionLost();
+                fatal.accept("the network ended this pod's session " + session
+                        + ": another start of the same store took over, or the pod was removed");
+            }
+            case GAP, WRONG_GENERATION, SKIPPED -> LOG.log(
+                    Level.WARNING, "batch {0} of this pod was not applied: {1}", new Object[] {
+                        applied.sequence(), applied.status()
+                    });
+        }
+    }
+
+    private void tell(long index, List<Change> changes) {
+        for (Listener listener : listeners) listener.changed(index, changes);
+    }
+
+    @Override
+    public void applyEmpty(long term, long index) {
+        rocks.advance(term, index);
+        namespace.applyEmpty(index);
+        gate.advance(index);
+        tell(index, List.of());
+    }
+
+    @Override
+    public Position position() {
+        return rocks.position();
+    }
+
+    @Override
+    public void takeSnapshot(Path directory) throws IOException {
+        rocks.checkpoint(directory);
+    }
+
+    @Override
+    public void installSnapshot(Path directory) throws IOException {
+        rocks.replaceWith(directory);
+        namespace.reload();
+        gate.advance(rocks.position().index());
+        LOG.info("installed a snapshot of the log up to " + rocks.position());
+        tell(rocks.position().index(), List.of(new Change.Replaced()));
+        LockSupport.unpark(sender);
+    }
+
+    @Override
+    public void leaderChanged(Optional<Incarnation> now) {
+        leader = now;
+        LOG.info(now.map(pod -> cluster.name(pod) + " (" + pod + ") leads the log").orElse("the log has no leader"));
+        if (now.isPresent() && now.get().equals(self)) heardLeader();
+        LockSupport.unpark(sender);
+    }
+
+    @Override
+    public void bug(Throwable cause) {
+        LOG.log(Level.SEVERE, "the log stopped on this pod", cause);
+        fatal.accept("the log stopped on this pod: " + cause.getMessage());
+    }
+
+    @Override
+    public void close() {
+        closed = true;
+        LockSupport.unpark(sender);
+        proposer.giveUp(new IOException("the pod is stopping"));
+    }
+
+    /** Gives the batches of the namespace the log position that they belong to. Only the applying thread writes. */
+    private static final class PositionedTable implements Table {
+        private final RocksTable rocks;
+        private long term;
+        private long index = -1;
+
+        PositionedTable(RocksTable rocks) {
+            this.rocks = rocks;
+        }
+
+        void at(long term, long index) {
+            this.term = term;
+            this.index = index;
+        }
+
+        /** The entry is done, also if it wrote nothing. */
+        void passed(long term, long index) {
+            if (rocks.position().index() < index) rocks.advance(term, index);
+            this.index = -1;
+        }
+
+        @Override
+        public byte @Nullable [] get(byte[] key) {
+            return rocks.get(key);
+        }
+
+        @Override
+        public Scan scan(byte[] from, byte @Nullable [] to) {
+            return rocks.scan(from, to);
+        }
+
+        @Override
+        public void write(WriteBatch batch) {
+            if (index < 0) rocks.write(batch);
+            else rocks.write(batch, term, index);
+        }
+
+        @Override
+        public Snapshot snapshot() {
+            return rocks.snapshot();
+        }
+    }
+}

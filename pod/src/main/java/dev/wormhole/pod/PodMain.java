@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.pod;
+
+import dev.wormhole.config.PodConfig;
+import dev.wormhole.consensus.RaftLog;
+import dev.wormhole.control.DaemonEntry;
+import dev.wormhole.control.DaemonStart;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+
+/** The life of one pod in its process: start, signals, end. */
+public final class PodMain implements DaemonEntry {
+    private static final Logger LOG = Logger.getLogger(PodMain.class.getName());
+    private static final int FAILED = 1;
+
+    /** Found by the service loader. */
+    public PodMain() {}
+
+    /** Held, because a logger that nobody holds is forgotten with its level. */
+    private static final List<Logger> QUIET = RaftLog.NOISY_LOGGERS.stream().map(Logger::getLogger).toList();
+
+    @Override
+    public int run(Path podToml, DaemonStart start) throws Exception {
+        PodConfig config = PodConfig.load(podToml).orFail();
+        // An absent peer is normal and told in our own words.
+        for (Logger noisy : QUIET) noisy.setLevel(Level.SEVERE);
+        Pod pod;
+        try {
+            pod = Pod.open(config, start);
+        } catch (IOException failure) {
+            LOG.log(Level.SEVERE, "pod " + config.pod().name() + " did not start: " + failure.getMessage());
+            LOG.log(Level.FINE, "because", failure);
+            start.failed(String.valueOf(failure.getMessage()));
+            return FAILED;
+        }
+        Runtime.getRuntime()
+                .addShutdownHook(
+                        Thread.ofPlatform().name("shutdown").unstarted(() -> pod.stop("the process was told to end")));
+        return pod.awaitEnd();
+    }
+}

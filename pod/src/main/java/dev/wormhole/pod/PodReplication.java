@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.pod;
+
+import dev.wormhole.health.Member;
+import dev.wormhole.health.Presence;
+import dev.wormhole.model.Incarnation;
+import dev.wormhole.model.InodeId;
+import dev.wormhole.model.SliceId;
+import dev.wormhole.namespace.SliceRecord;
+import dev.wormhole.placement.Placement;
+import dev.wormhole.transfer.RemoteReader;
+import dev.wormhole.transfer.SliceSender;
+import dev.wormhole.vfs.Replication;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+
+/** Copies of slices on other pods: where they should be, getting them there, reading them from there. Thread-safe. */
+final class PodReplication implements Replication {
+    private static final Duration PUSH_DEADLINE = Duration.ofSeconds(3);
+    private static final Duration COPY_DEADLINE = Duration.ofSeconds(30);
+    /** A push of this many bytes may take a second longer. */
+    private static final long BYTES_PER_SECOND = 10L << 20;
+
+    private final Incarnation self;
+    private final ClusterView cluster;
+    private final NetworkSettings settings;
+    private final SliceSender sender;
+    private final RemoteReader reader;
+    private final Runnable tooFewCopies;
+
+    /** @param tooFewCopies told when a push found fewer pods than wanted: repair will look again */
+    PodReplication(
+            Incarnation self,
+            ClusterView cluster,
+            NetworkSettings settings,
+            SliceSender sender,
+            RemoteReader reader,
+            Runnable tooFewCopies) {
+        this.self = self;
+        this.cluster = cluster;
+        this.settings = settings;
+        this.sender = sender;
+        this.reader = reader;
+        this.tooFewCopies = tooFewCopies;
+    }
+
+    @Override
+    public CompletableFuture<List<Incarnation>> push(SliceId slice, long lengthBytes, int copies) {
+        return push(slice, lengthBytes, copies, new LinkedHashSet<>(), new HashSet<>());
+    }
+
+    /** Tries the best pods; those that did not take it are left out of the next try. */
+    private CompletableFuture<List<Incarnation>> push(
+            SliceId slice, long lengthBytes, int copies, LinkedHashSet<Incarnation> durable, HashSet<Incarnation> tried) {
+        var members = cluster.members();
+        var candidates = new ArrayList<Member>();
+        boolean storesHere = false;
+        for (Member member : members.all()) {
+            if (member.incarnation().equals(self)) storesHere = member.stores();
+            if (tried.contains(member.incarnation()) || durable.contains(member.incarnation())) continue;
+            if (member.presence() == Presence.PRESENT) candidates.add(member);
+        }
+        int wanted = copies - durable.size() - (storesHere ? 1 : 0);
+        var chain = new ArrayList<Incarnation>();
+        if (wanted > 0) {
+            var targets = Placement.targets(
+                    slice,
+                    lengthBytes,
+                    copies - durable.size() + (storesHere ? 0 : 1),
+                    new dev.wormhole.health.Members(candidates));
+            for (Incarnation target : targets) if (!target.equals(self) && chain.size() < wanted) chain.add(target);
+        }
+        if (chain.isEmpty()) {
+            if (wanted > 0) tooFewCopies.run();
+            return CompletableFuture.completedFuture(List.copyOf(durable));
+        }
+        tried.addAll(chain);
+        return sender.push(slice, lengthBytes, chain, deadline(PUSH_DEADLINE, lengthBytes))
+                .thenCompose(took -> {
+                    for (Incarnation target : chain) if (!took.contains(target)) cluster.suspect(target);
+                    durable.addAll(took);
+                    return push(slice, lengthBytes, copies, durable, tried);
+                });
+    }
+
+    /** Sends one slice to one pod, for repair: true if it is durable there. */
+    CompletableFuture<Boolean> copyTo(SliceId slice, long lengthBytes, Incarnation to) {
+        return sender.push(slice, lengthBytes, List.of(to), deadline(COPY_DEADLINE, lengthBytes))
+                .thenApply(durable -> durable.contains(to));
+    }
+
+    private static Duration deadline(Duration least, long lengthBytes) {
+        return least.plusSeconds(lengthBytes / BYTES_PER_SECOND);
+    }
+
+    @Override
+    public void read(SliceRecord slice, long offset, ByteBuffer into) throws IOException, InterruptedException {
+        var members = cluster.members();
+        var holders = new ArrayList<Incarnation>();
+        for (var holder : slice.holders())
+            if (holder.state().isCopy() && !holder.incarnation().equals(self)) holders.add(holder.incarnation());
+        if (holders.isEmpty())
+            throw new IOException("no other pod has slice " + slice.slice() + ", and this one cannot read it");
+        holders.sort(Comparator.comparing(pod -> {
+            var member = members.get(pod);
+            return member == null ? Presence.ABSENT : member.presence();
+        }));
+        try {
+            reader.read(slice.slice(), holders, offset, into);
+        } catch (IOException failure) {
+            var names = new ArrayList<String>();
+            for (Incarnation holder : holders) names.add(cluster.name(holder));
+            throw new IOException(
+                    "slice " + slice.slice() + " cannot be read from its holders " + names + ": " + failure.getMessage(),
+                    failure);
+        }
+    }
+
+    @Override
+    public Wish wish(InodeId inode) {
+        var wish = settings.wish(inode);
+        return new Wish(wish.copies(), wish.minCopies(), wish.readOnly());
+    }
+
+    int copiesWanted(InodeId inode) {
+        return settings.wish(inode).copies();
+    }
+
+    @Override
+    public int presentStoringPods() {
+        return cluster.presentStoring().size();
+    }
+
+    /**
+     * Room for new data with the default copies: every copy goes to another pod, so the largest pod cannot be filled
+     * beyond what the others can match.
+     */
+    @Override
+    public Capacity capacity() {
+        var total = new ArrayList<Long>();
+        var free = new ArrayList<Long>();
+        for (Member member : cluster.members().all()) {
+            if (!member.acceptsSlices()) continue;
+            var seen = cluster.seen(member.incarnation());
+            if (seen == null) continue;
+            free.add(seen.state().freeBytes());
+            total.add(seen.state().usedBytes() + seen.state().freeBytes());
+        }
+        int copies = Math.max(1, Math.min(settings.get().redundancy().copies(), Math.max(1, free.size())));
+        return new Capacity(fits(total, copies), fits(free, copies));
+    }
+
+    /** The most bytes x such that x bytes can be stored {@code copies} times on different pods. */
+    static long fits(List<Long> rooms, int copies) {
+        var sorted = new ArrayList<>(rooms);
+        sorted.sort(Comparator.reverseOrder());
+        long sum = 0;
+        for (long room : sorted) sum += room;
+        // A pod larger than x can hold only x of it: take the largest away while they are.
+        for (int i = 0; i < copies && i < sorted.size(); i++) {
+            long x = sum / (copies - i);
+            if (sorted.get(i) <= x) return x;
+            sum -= sorted.get(i);
+        }
+        return 0;
+    }
+}
