@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
  * {@code -Dsimulation.seeds=1}: one again).
  */
 class RandomSchedulesTest {
-    private static final int SEEDS = Integer.getInteger("simulation.seeds", 12);
+    private static final int SEEDS = Integer.getInteger("simulation.seeds", 25);
     private static final long FIRST = Long.getLong("simulation.first", 1);
 
     @Test

@@ -299,6 +299,32 @@ class SchedulesTest {
         assertThat(net.bytesExistOn(kept)).isEqualTo(2);
     }
 
+    /** Bytes arrive from an incarnation whose admission this pod has not applied yet: new, not gone. */
+    @Test
+    void s7_bytesOfAWriterNotYetKnownAreKept() {
+        var file = file(a, "f");
+        var before = b.self();
+        everybodyApplies();
+        c.applyPaused = true;
+        b.burn();
+        b.start();
+        run(a, new Command.RemovePod(before, true));
+        net.sim.until("admitted", Duration.ofMinutes(1), () -> b.sessionOpen);
+        assertThat(c.view().pod(b.self())).isNull();
+        var slice = b.stage();
+        b.store.put(slice, true);
+        var answered = new java.util.concurrent.CompletableFuture<Boolean>();
+        c.receive(slice, 0, () -> answered.complete(true));
+        net.await(answered);
+        pass(Duration.ofMillis(100));
+        var committed = b.commit(file, slice, 0, List.of(b.self(), c.self()), false);
+        assertThat(net.await(committed).outcome()).isInstanceOf(Outcome.Done.class);
+        c.applyPaused = false;
+        everybodyApplies();
+        assertThat(net.hasBytes(c.self(), slice)).isTrue();
+        net.settle();
+    }
+
     // ---- 8: order, repeats, gaps
 
     @Test
