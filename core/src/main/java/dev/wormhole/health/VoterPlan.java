@@ -36,8 +36,7 @@ public final class VoterPlan {
      * @param votersMost 3 or 5: how many when there are enough pods
      * @throws IllegalArgumentException if votersMost is not odd and positive
      */
-    public static Step next(
-            List<Incarnation> voters, @Nullable Incarnation leader, Members members, int votersMost) {
+    public static Step next(List<Incarnation> voters, @Nullable Incarnation leader, Members members, int votersMost) {
         if (votersMost < 1 || votersMost % 2 == 0) throw new IllegalArgumentException("voters at most: " + votersMost);
         var wanted = wanted(voters, leader, members, votersMost);
         if (wanted.isEmpty()) return new Step.Keep("no pod could take the vote over");
@@ -46,8 +45,7 @@ public final class VoterPlan {
             for (Incarnation voter : voters) {
                 var member = members.get(voter);
                 if (member == null) return new Step.Remove(voter, voter + " is no member any more");
-                if (member.presence() == Presence.ABSENT)
-                    return new Step.Remove(voter, member.name() + " is absent");
+                if (member.presence() == Presence.ABSENT) return new Step.Remove(voter, member.name() + " is absent");
             }
         }
         Member late = null;

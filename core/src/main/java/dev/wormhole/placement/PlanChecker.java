@@ -79,7 +79,9 @@ public final class PlanChecker {
         int count = 0;
         for (var holder : slice.holders()) {
             Member member = members.get(holder.incarnation());
-            if (!holder.state().isCopy() || member == null || holder.incarnation().equals(without)) continue;
+            if (!holder.state().isCopy()
+                    || member == null
+                    || holder.incarnation().equals(without)) continue;
             if (member.presence() == Presence.PRESENT && !member.draining() && member.stores()) count++;
         }
         return count;

@@ -74,7 +74,10 @@ public final class RepairPlanner {
             var to = target(slice, members);
             if (to != null && !to.intermittent())
                 return new Move.Copy(
-                        id, to.incarnation(), Cause.ONLY_INTERMITTENT, "only on pods that sleep at times: " + to.name() + " does not");
+                        id,
+                        to.incarnation(),
+                        Cause.ONLY_INTERMITTENT,
+                        "only on pods that sleep at times: " + to.name() + " does not");
         }
         var surplus = drop(slice, copiesWanted, members, sure);
         if (surplus != null) return surplus;
@@ -94,7 +97,9 @@ public final class RepairPlanner {
             var member = members.get(holder.incarnation());
             if (member == null || member.presence() != Presence.PRESENT) continue;
             long hash = Placement.hash(slice.slice(), holder.incarnation());
-            if (first == null || hash < firstHash || hash == firstHash && holder.incarnation().compareTo(first) < 0) {
+            if (first == null
+                    || hash < firstHash
+                    || hash == firstHash && holder.incarnation().compareTo(first) < 0) {
                 first = holder.incarnation();
                 firstHash = hash;
             }

@@ -20,12 +20,7 @@ public final class RepairProgress {
      * @param causes how many slices are to be done or wait, by cause, from the last whole walk
      */
     public record Shown(
-            long slicesToDo,
-            long bytesToDo,
-            long slicesDone,
-            long bytesDone,
-            long failures,
-            Map<Cause, Long> causes) {
+            long slicesToDo, long bytesToDo, long slicesDone, long bytesDone, long failures, Map<Cause, Long> causes) {
         public Shown {
             causes = Map.copyOf(causes);
         }

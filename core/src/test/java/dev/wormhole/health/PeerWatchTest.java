@@ -29,7 +29,8 @@ class PeerWatchTest {
     private List<Declaration> declared = List.of();
 
     private static PodRecord pod(Incarnation incarnation, boolean intermittent) {
-        var settings = new PodSettings("pod" + incarnation.number(), Role.STORAGE, intermittent, "", List.of(), 1 << 20);
+        var settings =
+                new PodSettings("pod" + incarnation.number(), Role.STORAGE, intermittent, "", List.of(), 1 << 20);
         return new PodRecord(incarnation, settings, false, false, 1, 0, 0);
     }
 
@@ -118,7 +119,8 @@ class PeerWatchTest {
         pass(Duration.ofMinutes(10).minusSeconds(1));
         assertThat(declared).isEmpty();
         pass(Duration.ofSeconds(1));
-        assertThat(declared).extracting(Declaration::incarnation, Declaration::absent)
+        assertThat(declared)
+                .extracting(Declaration::incarnation, Declaration::absent)
                 .containsExactly(org.assertj.core.groups.Tuple.tuple(B, true));
         pass(Duration.ofSeconds(1));
         assertThat(declared).as("until the log says so").hasSize(1);
@@ -142,7 +144,8 @@ class PeerWatchTest {
         }
         watch.heard(B, 100);
         declared = watch.tick(now + BEAT);
-        assertThat(declared).extracting(Declaration::incarnation, Declaration::absent)
+        assertThat(declared)
+                .extracting(Declaration::incarnation, Declaration::absent)
                 .containsExactly(org.assertj.core.groups.Tuple.tuple(B, false));
         assertThat(watch.presence(B)).as("the log decides").isEqualTo(Presence.ABSENT);
     }
@@ -164,9 +167,12 @@ class PeerWatchTest {
     void silenceSurvivesAChangeOfTheLeader() {
         pass(Duration.ofMinutes(6), LAPTOP);
         var informed = watch.silences();
-        var elsewhere = Map.of(B, Duration.ofMinutes(7).toNanos(), A, Duration.ofSeconds(1).toNanos());
+        var elsewhere = Map.of(
+                B, Duration.ofMinutes(7).toNanos(), A, Duration.ofSeconds(1).toNanos());
         var begin = PeerWatch.latestOf(List.of(elsewhere, informed));
-        assertThat(begin).as("the best informed one counts").containsEntry(B, Duration.ofMinutes(6).toNanos());
+        assertThat(begin)
+                .as("the best informed one counts")
+                .containsEntry(B, Duration.ofMinutes(6).toNanos());
         now = 17; // another machine, another clock
         watch = new PeerWatch(TIMING, LAPTOP, pods, now, begin);
         assertThat(watch.presence(B)).as("late at once: no second wait").isEqualTo(Presence.LATE);
@@ -216,12 +222,14 @@ class PeerWatchTest {
         assertThat(view.tick(5 * second - 1)).isInstanceOf(Disconnection.View.Connected.class);
         assertThat(view.heard(5 * second - 1)).isInstanceOf(Disconnection.View.Connected.class);
         assertThat(view.tick(10 * second)).isEqualTo(new Disconnection.View.Disconnected(5 * second - 1));
-        assertThat(view.heard(11 * second)).as("one word is not yet contact")
+        assertThat(view.heard(11 * second))
+                .as("one word is not yet contact")
                 .isInstanceOf(Disconnection.View.Disconnected.class);
         assertThat(view.heard(12 * second)).as("a gap begins anew").isInstanceOf(Disconnection.View.Disconnected.class);
         assertThat(view.heard(12 * second + second / 4)).isInstanceOf(Disconnection.View.Disconnected.class);
         assertThat(view.heard(12 * second + second / 2)).isInstanceOf(Disconnection.View.Connected.class);
-        assertThat(view.heard(20 * second)).as("a pod that slept had lost it, whoever speaks first")
+        assertThat(view.heard(20 * second))
+                .as("a pod that slept had lost it, whoever speaks first")
                 .isEqualTo(new Disconnection.View.Disconnected(12 * second + second / 2));
     }
 }

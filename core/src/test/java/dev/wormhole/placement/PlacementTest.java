@@ -72,7 +72,10 @@ class PlacementTest {
         int[] got = new int[4];
         int slices = 20_000;
         for (int i = 0; i < slices; i++)
-            got[Placement.targets(new SliceId(Ids.of(9, i)), 1, 1, members).getFirst().number()]++;
+            got[
+                    Placement.targets(new SliceId(Ids.of(9, i)), 1, 1, members)
+                            .getFirst()
+                            .number()]++;
         assertThat(got[1] / (double) slices).isCloseTo(0.1, within(0.01));
         assertThat(got[2] / (double) slices).isCloseTo(0.2, within(0.01));
         assertThat(got[3] / (double) slices).isCloseTo(0.7, within(0.01));
@@ -89,7 +92,8 @@ class PlacementTest {
             var now = Placement.targets(slice, 1, 2, after);
             if (now.contains(new Incarnation(5))) {
                 won++;
-                assertThat(old).containsAll(now.stream().filter(p -> p.number() != 5).toList());
+                assertThat(old)
+                        .containsAll(now.stream().filter(p -> p.number() != 5).toList());
             } else {
                 assertThat(now).isEqualTo(old);
             }
@@ -101,7 +105,8 @@ class PlacementTest {
     void aSliceGoesOnlyWhereItHasRoom() {
         var members = new Members(List.of(pod(1, 10), pod(2, 100), pod(3, 1000)));
         for (int i = 0; i < 100; i++)
-            assertThat(Placement.targets(new SliceId(Ids.of(9, i)), 500, 3, members)).isEqualTo(pods("3"));
+            assertThat(Placement.targets(new SliceId(Ids.of(9, i)), 500, 3, members))
+                    .isEqualTo(pods("3"));
     }
 
     private static Member pod(int number, long free) {
@@ -119,6 +124,8 @@ class PlacementTest {
 
     private static List<Incarnation> pods(String text) {
         if (text.isBlank()) return List.of();
-        return Arrays.stream(text.split(" ")).map(word -> new Incarnation(Integer.parseInt(word))).toList();
+        return Arrays.stream(text.split(" "))
+                .map(word -> new Incarnation(Integer.parseInt(word)))
+                .toList();
     }
 }

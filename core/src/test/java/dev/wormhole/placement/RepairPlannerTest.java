@@ -72,7 +72,9 @@ class RepairPlannerTest {
         var record = slice(holders);
         var responsible = RepairPlanner.responsible(record, pods);
         var move = RepairPlanner.plan(record, wanted, pods, responsible == null ? new Incarnation(1) : responsible);
-        assertThat(move.cause()).as(RepairPlanner.describe(record.slice(), move)).isEqualTo(cause);
+        assertThat(move.cause())
+                .as(RepairPlanner.describe(record.slice(), move))
+                .isEqualTo(cause);
         assertThat(short_(move)).isEqualTo(what);
         assertThat(move.reason()).isNotBlank();
         assertThat(PlanChecker.objection(record, wanted, pods, move)).isNull();
@@ -101,7 +103,8 @@ class RepairPlannerTest {
     void theCheckerRefusesWhatWouldLowerCopies(
             String members, String holders, int wanted, int holder, String relyingOn, String objection) {
         var relied = new ArrayList<Incarnation>();
-        for (String word : relyingOn.split(" ")) if (!word.isBlank()) relied.add(new Incarnation(Integer.parseInt(word)));
+        for (String word : relyingOn.split(" "))
+            if (!word.isBlank()) relied.add(new Incarnation(Integer.parseInt(word)));
         var record = slice(holders);
         var drop = new Move.Drop(record.slice(), new Incarnation(holder), relied, Cause.TOO_MANY_COPIES, "test");
         var said = PlanChecker.objection(record, wanted, members(members), drop);
@@ -161,7 +164,8 @@ class RepairPlannerTest {
             if (PlanChecker.objection(record, wanted, members, drop) != null) continue;
             accepted++;
             long left = record.holders().stream()
-                    .filter(h -> h.state() != HolderState.WRITTEN && !h.incarnation().equals(holder))
+                    .filter(h ->
+                            h.state() != HolderState.WRITTEN && !h.incarnation().equals(holder))
                     .map(h -> members.get(h.incarnation()))
                     .filter(m -> m != null && m.presence() == Presence.PRESENT && !m.draining() && m.limitBytes() > 0)
                     .count();
@@ -252,9 +256,7 @@ class RepairPlannerTest {
             var believed = new ArrayList<Member>();
             for (Member pod : pods.values())
                 believed.add(
-                        pod.presence() == Presence.PRESENT
-                                        && !pod.incarnation().equals(self)
-                                        && random.nextInt(5) == 0
+                        pod.presence() == Presence.PRESENT && !pod.incarnation().equals(self) && random.nextInt(5) == 0
                                 ? with(pod, Presence.LATE, pod.draining())
                                 : pod);
             return new Members(believed);
@@ -407,7 +409,8 @@ class RepairPlannerTest {
 
     @Test
     void anUnnamedSliceIsNobodysWork() {
-        var record = new SliceRecord(new SliceId(7), 1, new InodeId(3), 0, slice("1").holders());
+        var record =
+                new SliceRecord(new SliceId(7), 1, new InodeId(3), 0, slice("1").holders());
         assertThat(RepairPlanner.plan(record, 3, members("1 2 3"), new Incarnation(1)))
                 .isInstanceOf(Move.None.class);
     }

@@ -88,7 +88,8 @@ class RandomSchedulesTest {
                 }
                 case 2 -> {
                     net.isolate(pod);
-                    sim.after(sim.chance(0.2) ? sim.millis(12_000, 20_000) : sim.millis(100, 4_000), () -> net.heal(pod));
+                    sim.after(
+                            sim.chance(0.2) ? sim.millis(12_000, 20_000) : sim.millis(100, 4_000), () -> net.heal(pod));
                 }
                 case 3, 4 -> {
                     var other = any();
@@ -123,10 +124,9 @@ class RandomSchedulesTest {
         private void undrain(dev.wormhole.model.Incarnation draining) {
             for (var admin : net.pods)
                 if (admin.up && admin.sessionOpen) {
-                    admin.propose(new Command.SetDraining(draining, false))
-                            .whenComplete((_, failure) -> {
-                                if (failure != null) undrain(draining);
-                            });
+                    admin.propose(new Command.SetDraining(draining, false)).whenComplete((_, failure) -> {
+                        if (failure != null) undrain(draining);
+                    });
                     sim.after(sim.millis(2_000, 3_000), () -> {
                         var record = net.view().pod(draining);
                         if (record != null && record.draining()) undrain(draining);

@@ -55,7 +55,9 @@ final class SimulatedNetwork {
     // ---- the log
     private final List<byte[]> committed = new ArrayList<>();
     private final List<byte[]> tail = new ArrayList<>();
+
     @Nullable SimulatedPod leader;
+
     private long term;
     private boolean electing;
 
@@ -67,6 +69,7 @@ final class SimulatedNetwork {
     private final Map<SessionId, Map<Long, List<Outcome>>> outcomes = new HashMap<>();
     /** Copies that disks lost while the log still counts them. */
     final Map<Incarnation, Set<SliceId>> lostByDisk = new HashMap<>();
+
     final Set<Incarnation> burned = new HashSet<>();
     /** Slices that had a copy on a disk that was lost: they may have fewer than wanted for a while. */
     final Set<SliceId> struck = new HashSet<>();
@@ -78,6 +81,7 @@ final class SimulatedNetwork {
     final List<SliceId> acknowledgedAppends = new ArrayList<>();
     /** Last acknowledged save of each pod. */
     final Map<String, SliceId> lastSaved = new HashMap<>();
+
     boolean observerStopped;
     boolean programsRun;
     long repeats;
@@ -99,8 +103,10 @@ final class SimulatedNetwork {
         for (int i = 0; i < pods; i++) net.pods.add(new SimulatedPod(net, i + 1));
         net.voters.addAll(net.pods.subList(0, voters));
         for (var pod : net.pods) pod.start();
-        net.sim.until("all pods have sessions", Duration.ofMinutes(1), () -> net.pods.stream()
-                .allMatch(p -> p.sessionOpen));
+        net.sim.until(
+                "all pods have sessions",
+                Duration.ofMinutes(1),
+                () -> net.pods.stream().allMatch(p -> p.sessionOpen));
         net.sim.run(Duration.ofSeconds(3)); // everybody has heard who is present
         return net;
     }
@@ -243,8 +249,7 @@ final class SimulatedNetwork {
 
     private void elect() {
         var able = new ArrayList<SimulatedPod>();
-        for (var pod : pods)
-            if (voters.contains(pod) && pod.up && !pod.stopped && reachesMajority(pod)) able.add(pod);
+        for (var pod : pods) if (voters.contains(pod) && pod.up && !pod.stopped && reachesMajority(pod)) able.add(pod);
         if (able.isEmpty()) {
             sim.after(sim.millis(200, 400), this::elect);
             return;
@@ -285,8 +290,8 @@ final class SimulatedNetwork {
             return;
         }
         digests.add(observer.digest());
-        sim.note("#" + index + " " + (applied.session() == null ? "-" : applied.session()) + "." + entry.sequence() + " "
-                + applied.status() + " " + entry.commands() + " -> " + applied.outcomes());
+        sim.note("#" + index + " " + (applied.session() == null ? "-" : applied.session()) + "." + entry.sequence()
+                + " " + applied.status() + " " + entry.commands() + " -> " + applied.outcomes());
         var session = applied.session();
         switch (applied.status()) {
             case FRESH -> {
@@ -300,7 +305,8 @@ final class SimulatedNetwork {
             }
             case REPEAT -> {
                 repeats++;
-                var first = outcomes.getOrDefault(Objects.requireNonNull(session), Map.of()).get(entry.sequence());
+                var first = outcomes.getOrDefault(Objects.requireNonNull(session), Map.of())
+                        .get(entry.sequence());
                 sim.check(
                         applied.outcomes().isEmpty() || applied.outcomes().equals(first),
                         "a repeat was answered " + applied.outcomes() + ", at first " + first);
@@ -365,7 +371,9 @@ final class SimulatedNetwork {
             if (holder.incarnation().equals(self) || !holder.state().isCopy()) continue;
             if (hasBytes(holder.incarnation(), slice)) left++;
         }
-        sim.check(left >= COPIES || struck.contains(slice), pod + " deletes " + slice + ", and only " + left + " copies are left");
+        sim.check(
+                left >= COPIES || struck.contains(slice),
+                pod + " deletes " + slice + ", and only " + left + " copies are left");
     }
 
     private boolean isExcused(Incarnation incarnation, SliceId slice) {
@@ -406,6 +414,7 @@ final class SimulatedNetwork {
         delayMillisMost = 3;
         heal();
         for (var pod : pods) {
+            pod.housekeeping = true;
             if (!pod.up) pod.start();
             pod.closeAll();
         }
@@ -445,7 +454,8 @@ final class SimulatedNetwork {
                 if (row == null || !row.heldBy(pod.incarnation)) return pod + " keeps " + entry.getKey();
             }
             var plan = pod.nextMove();
-            if (plan != null) return pod + " plans " + plan + " among " + pod.members().all() + ", leader " + leader;
+            if (plan != null)
+                return pod + " plans " + plan + " among " + pod.members().all() + ", leader " + leader;
         }
         if (view().pods().size() != pods.size()) return "members";
         var totals = view().totals();

@@ -64,7 +64,9 @@ final class SimulatedPod {
 
     // ---- on disk
     private long storeToken;
+
     @Nullable Incarnation incarnation;
+
     long startCount;
     private long reservedCounter = 1;
     /** The table as last flushed: a start begins there and applies the log again. */
@@ -116,14 +118,17 @@ final class SimulatedPod {
     UnaryOperator<byte[]> mutation = UnaryOperator.identity();
 
     boolean mutated;
+    boolean applyPaused;
+    /** What others believe this pod still takes. */
+    long freeBytes = 1L << 40;
 
     SimulatedPod(SimulatedNetwork net, int number) {
         this.net = net;
         this.sim = net.sim;
         this.number = number;
         this.storeToken = sim.random.nextLong() | 1;
-        this.settings = new PodSettings(
-                "pod" + number, Role.STORAGE, false, number % 2 == 0 ? "b" : "a", List.of(), 1L << 40);
+        this.settings =
+                new PodSettings("pod" + number, Role.STORAGE, false, number % 2 == 0 ? "b" : "a", List.of(), 1L << 40);
     }
 
     @Override
@@ -228,10 +233,8 @@ final class SimulatedPod {
     /** Asks for what a pod needs before it may propose, until it has it. */
     private void enter() {
         if (sessionOpen) return;
-        if (incarnation == null)
-            net.submit(this, withoutSession(new Command.AdmitPod(storeToken, settings)));
-        else
-            net.submit(this, withoutSession(new Command.OpenSession(incarnation, startCount, reservedCounter)));
+        if (incarnation == null) net.submit(this, withoutSession(new Command.AdmitPod(storeToken, settings)));
+        else net.submit(this, withoutSession(new Command.OpenSession(incarnation, startCount, reservedCounter)));
         later(sim.millis(200, 600), this::enter);
     }
 
@@ -289,17 +292,22 @@ final class SimulatedPod {
 
     void catchUp() {
         var leader = net.leader;
-        if (applying || stopped || leader == null || !net.connected(this, leader)) return;
+        if (applying || applyPaused || stopped || leader == null || !net.connected(this, leader)) return;
         applying = true;
         later(sim.millis(0, net.delayMillisMost), () -> {
             applying = false;
             int most = 1 + sim.random.nextInt(40);
-            while (up && most-- > 0 && view().appliedIndex() < net.committedIndex()) applyNext();
+            while (up && !applyPaused && most-- > 0 && view().appliedIndex() < net.committedIndex()) applyNext();
             if (!up) return;
             tellApplied();
-            if (sim.chance(0.05)) disk = table.copy();
+            if (sim.chance(0.05)) flush();
             if (view().appliedIndex() < net.committedIndex()) catchUp();
         });
+    }
+
+    /** The table reaches the disk: a start does not apply the log before this again. */
+    void flush() {
+        disk = table.copy();
     }
 
     private void applyNext() {
@@ -318,8 +326,7 @@ final class SimulatedPod {
             stop("diverged");
             return;
         }
-        if (!mutated)
-            sim.check(namespace.digest() == net.digestAt(index), this + " differs after #" + index);
+        if (!mutated) sim.check(namespace.digest() == net.digestAt(index), this + " differs after #" + index);
         var dropped = new HashSet<SliceId>();
         if (applied.status() == Applied.Status.FRESH)
             for (int i = 0; i < entry.commands().size(); i++)
@@ -333,7 +340,8 @@ final class SimulatedPod {
                 }
                 case GAP -> proposer.sendAgain(applied.sequence(), sim.now());
                 case NO_SESSION -> proposer.sessionLost();
-                case WRONG_GENERATION, SKIPPED -> throw new IllegalStateException(applied.status().toString());
+                case WRONG_GENERATION, SKIPPED ->
+                    throw new IllegalStateException(applied.status().toString());
             }
         }
         for (Change change : applied.changes()) changed(change, dropped);
@@ -342,7 +350,8 @@ final class SimulatedPod {
     private void answered(Command command, Outcome outcome, Set<SliceId> dropped) {
         if (!(outcome instanceof Outcome.Done(long value))) return;
         switch (command) {
-            case Command.AdmitPod admit when admit.storeToken() == storeToken && incarnation == null -> {
+            case Command.AdmitPod admit
+            when admit.storeToken() == storeToken && incarnation == null -> {
                 incarnation = new Incarnation((int) value);
                 startCount = 1;
                 sim.note(this + " is " + incarnation);
@@ -402,18 +411,18 @@ final class SimulatedPod {
         var row = view().slice(slice);
         boolean dead = Custody.isDead(view(), slice)
                 || knownCommitted.getOrDefault(slice, Long.MAX_VALUE) <= view().appliedIndex();
-        switch (Custody.judge(
-                incarnation, row, dead, stored != null, dropped, claims.contains(slice), sessionOpen)) {
+        switch (Custody.judge(incarnation, row, dead, stored != null, dropped, claims.contains(slice), sessionOpen)) {
             case KEEP -> {}
-            case CLAIM -> claim(slice);
+            case CLAIM -> claim(slice, HolderState.DURABLE);
             case DELETE -> delete(slice, dropped ? "dropped" : "dead");
             case REPORT_LOST -> propose(new Command.LoseHolder(incarnation, List.of(slice)));
         }
     }
 
-    private void claim(SliceId slice) {
+    /** Proposes that this pod has it; also after a scrub has verified it. */
+    void claim(SliceId slice, HolderState state) {
         if (!claims.add(slice)) return;
-        propose(new Command.AddHolders(self(), HolderState.DURABLE, List.of(slice))).whenComplete((_, _) -> {
+        propose(new Command.AddHolders(self(), state, List.of(slice))).whenComplete((_, _) -> {
             claims.remove(slice);
             custody(slice, false);
         });
@@ -431,7 +440,7 @@ final class SimulatedPod {
     }
 
     /** A slice arrives and is synced a little later; answers the sender then. */
-    private void receive(SliceId slice, long committedAt, Runnable durable) {
+    void receive(SliceId slice, long committedAt, Runnable durable) {
         if (incarnation == null) return;
         if (Boolean.TRUE.equals(store.get(slice))) {
             durable.run();
@@ -552,7 +561,8 @@ final class SimulatedPod {
         for (PodRecord pod : view().pods()) {
             boolean present = pod.incarnation().equals(incarnation)
                     || informed && presence.get(pod.incarnation()) == Presence.PRESENT;
-            members.add(Member.of(pod, !present, 1L << 40));
+            var there = net.byIncarnation(pod.incarnation());
+            members.add(Member.of(pod, !present, there == null ? 0 : there.freeBytes));
         }
         return new Members(members);
     }
@@ -579,7 +589,10 @@ final class SimulatedPod {
         }
         repair();
         if (net.leader != this) return;
-        var free = owed.stream().filter(orphan -> orphan.holders().isEmpty()).map(NamespaceView.Orphan::inode).toList();
+        var free = owed.stream()
+                .filter(orphan -> orphan.holders().isEmpty())
+                .map(NamespaceView.Orphan::inode)
+                .toList();
         if (!reaping && !free.isEmpty()) {
             reaping = true;
             propose(new Command.Reap(free)).whenComplete((_, _) -> reaping = false);
@@ -672,7 +685,9 @@ final class SimulatedPod {
 
     void close(InodeId inode) {
         Integer left = handles.computeIfPresent(inode, (_, count) -> count == 1 ? null : count - 1);
-        if (left == null && sessionOpen && view().orphans(null, 1_000).stream().anyMatch(o -> o.inode().equals(inode)))
+        if (left == null
+                && sessionOpen
+                && view().orphans(null, 1_000).stream().anyMatch(o -> o.inode().equals(inode)))
             propose(new Command.Release(inode, self()));
         // An orphan whose removal is applied here later finds no handle, and no hold is proposed for it.
     }
@@ -722,11 +737,18 @@ final class SimulatedPod {
                 Placement.targets(slice, SimulatedNetwork.SLICE_BYTES, SimulatedNetwork.COPIES, members())) {
             var pod = net.byIncarnation(target);
             if (pod == null || durable.contains(target)) continue;
-            net.send(this, pod, () -> pod.receive(slice, 0, () -> net.send(pod, this, () -> {
-                if (life != inLife) return;
-                if (!durable.contains(target)) durable.add(target);
-                if (!result.isDone() && durable.size() >= Math.min(needed, 2)) result.complete(List.copyOf(durable));
-            })));
+            net.send(
+                    this,
+                    pod,
+                    () -> pod.receive(
+                            slice,
+                            0,
+                            () -> net.send(pod, this, () -> {
+                                if (life != inLife) return;
+                                if (!durable.contains(target)) durable.add(target);
+                                if (!result.isDone() && durable.size() >= Math.min(needed, 2))
+                                    result.complete(List.copyOf(durable));
+                            })));
         }
         later(sim.millis(250, 400), () -> sendOn(slice, replicated, durable, result));
     }
@@ -812,12 +834,11 @@ final class SimulatedPod {
             case 3, 4 -> {
                 boolean fsync = sim.chance(0.5);
                 var target = inode != null ? CompletableFuture.completedFuture(inode) : create(shared);
-                operation(target.thenCompose(file ->
-                        write(file, stage(), SimulatedNetwork.SLICE_BYTES * sim.random.nextInt(3), fsync)));
+                operation(target.thenCompose(
+                        file -> write(file, stage(), SimulatedNetwork.SLICE_BYTES * sim.random.nextInt(3), fsync)));
             }
             case 5 -> {
-                if (inode != null)
-                    operation(propose(new Command.Unlink(InodeId.ROOT, FileName.of(shared), inode)));
+                if (inode != null) operation(propose(new Command.Unlink(InodeId.ROOT, FileName.of(shared), inode)));
             }
             case 6 -> {
                 if (inode == null) return;
@@ -874,8 +895,7 @@ final class SimulatedPod {
         var name = FileName.of("save-" + this);
         operation(push(slice, true).thenCompose(durable -> {
             var inode = new InodeId(nextId());
-            propose(new Command.Create(
-                    InodeId.ROOT, temporary, inode, FileType.REGULAR, 0644, 0, 0, 0, new byte[0]));
+            propose(new Command.Create(InodeId.ROOT, temporary, inode, FileType.REGULAR, 0644, 0, 0, 0, new byte[0]));
             var written = commit(inode, slice, 0, durable, true);
             var renamed = propose(new Command.Rename(
                     InodeId.ROOT,
@@ -885,8 +905,8 @@ final class SimulatedPod {
                     name,
                     view().lookup(InodeId.ROOT, name),
                     Command.RenameMode.REPLACE));
-            return written.thenCombine(renamed, (_, rename) -> rename).thenCompose(rename -> onDisks(rename.index())
-                    .thenAccept(_ -> {
+            return written.thenCombine(renamed, (_, rename) -> rename)
+                    .thenCompose(rename -> onDisks(rename.index()).thenAccept(_ -> {
                         if (rename.outcome() instanceof Outcome.Done) net.lastSaved.put(toString(), slice);
                     }));
         }));

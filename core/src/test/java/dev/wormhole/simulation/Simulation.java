@@ -50,8 +50,6 @@ final class Simulation {
     }
 
     void note(String line) {
-        String debug = System.getProperty("simulation.debug");
-        if (debug != null && line.contains(debug)) System.out.printf("%10.3f %s%n", now / 1e6, line);
         if (trace.size() == TRACE_LINES) trace.removeFirst();
         trace.addLast("%10.3f %s".formatted(now / 1e6, line));
     }
