@@ -11,8 +11,6 @@ import static dev.wormhole.mount.fuse.Memory.putShort;
 public sealed interface Reply {
     /** struct fuse_out_header; what the reply says follows. */
     int HEADER_BYTES = 16;
-    /** Room that any reply fits in, but {@link Bytes} and {@link InPlace}. */
-    int FIXED_BYTES_MAX = 320;
 
     int BLOCK_BYTES = 4096;
     int NAME_BYTES_MAX = 255;
