@@ -20,12 +20,17 @@ final class Calls {
     /** The network's status as its leader knows it, in JSON. */
     static final int STATUS = Kinds.KINDS_FREE + 5;
 
+    /** Which of some slices the callee has durably in its store, one byte each. */
+    static final int HOLDS = Kinds.KINDS_FREE + 6;
+
     static final int NOT_LEADER = PeerRefused.CODES_FREE;
 
     static final Duration SUBMIT_DEADLINE = Duration.ofSeconds(2);
     static final Duration BARRIER_DEADLINE = Duration.ofMillis(800);
     static final Duration HEARTBEAT_EVERY = Duration.ofMillis(250);
     static final Duration HEARTBEAT_DEADLINE = Duration.ofMillis(1000);
+
+    static final Duration HOLDS_DEADLINE = Duration.ofSeconds(2);
 
     private Calls() {}
 }

@@ -99,7 +99,12 @@ final class Custodian implements AutoCloseable {
                     else compare = true;
                 }
             }
-            case DELETE -> delete(List.of(slice));
+            case DELETE -> {
+                synchronized (this) {
+                    toClaim.remove(slice);
+                }
+                delete(List.of(slice));
+            }
             case REPORT_LOST -> lose(List.of(slice));
         }
     }
@@ -142,8 +147,10 @@ final class Custodian implements AutoCloseable {
         List<SliceId> list;
         synchronized (this) {
             if (toClaim.isEmpty() || log.disconnected()) return;
-            list = toClaim.stream().limit(LIST_MAX).toList();
-            for (SliceId slice : list) toClaim.remove(slice);
+            var taken = toClaim.stream().limit(LIST_MAX).toList();
+            for (SliceId slice : taken) toClaim.remove(slice);
+            list = taken.stream().filter(store::isDurable).toList();
+            if (list.isEmpty()) return;
             claimed.addAll(list);
         }
         log.propose(new Command.AddHolders(self, HolderState.DURABLE, list)).whenComplete((_, failure) -> {

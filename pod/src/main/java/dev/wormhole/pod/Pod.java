@@ -211,7 +211,7 @@ final class Pod {
         var sender = new SliceSender(peers, slices);
         var reader = new RemoteReader(peers, RemoteReader.Limits.DEFAULT);
         var repair = new java.util.concurrent.atomic.AtomicReference<@Nullable Repairer>();
-        var replication = new PodReplication(self, cluster, network, sender, reader, () -> {
+        var replication = new PodReplication(self, cluster, network, peers, sender, reader, () -> {
             var repairer = repair.get();
             if (repairer != null) repairer.lookAgain();
         });
@@ -219,6 +219,7 @@ final class Pod {
         var received = new ReceivingStore(slices, custodian::received);
         new SliceReceiver(server, peers, () -> identity, received, sender, SliceReceiver.Limits.DEFAULT);
         new SliceProvider(server, slices);
+        PodReplication.serve(server, slices);
 
         var files = new WormholeFileSystem(
                 log,
@@ -229,7 +230,7 @@ final class Pod {
                 InstantSource.system(),
                 System::nanoTime,
                 fileSystemSettings(log, network.get()));
-        var repairer = new Repairer(self, log, cluster, replication);
+        var repairer = new Repairer(self, log, cluster, replication, slices);
         repair.set(repairer);
         var steward = new Steward(
                 self, log, peers, cluster, () -> state(self, log, slices), network::get, files::acknowledgeableIndex, this::lostNetwork);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.pod;
 
+import dev.wormhole.content.ContentStore;
 import dev.wormhole.health.Member;
 import dev.wormhole.health.Presence;
 import dev.wormhole.model.Incarnation;
@@ -8,7 +9,11 @@ import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
 import dev.wormhole.namespace.SliceRecord;
 import dev.wormhole.placement.Placement;
+import dev.wormhole.transfer.Messages;
+import dev.wormhole.transfer.PeerException;
+import dev.wormhole.transfer.Peers;
 import dev.wormhole.transfer.RemoteReader;
+import dev.wormhole.transfer.Server;
 import dev.wormhole.transfer.SliceSender;
 import dev.wormhole.vfs.Replication;
 import java.io.IOException;
@@ -23,6 +28,7 @@ import java.util.concurrent.CompletableFuture;
 
 /** Copies of slices on other pods: where they should be, getting them there, reading them from there. Thread-safe. */
 final class PodReplication implements Replication {
+    private static final int SLICES_ASKED_MAX = 1000;
     private static final Duration PUSH_DEADLINE = Duration.ofSeconds(3);
     private static final Duration COPY_DEADLINE = Duration.ofSeconds(30);
     /** A push of this many bytes may take a second longer. */
@@ -31,6 +37,7 @@ final class PodReplication implements Replication {
     private final Incarnation self;
     private final ClusterView cluster;
     private final NetworkSettings settings;
+    private final Peers peers;
     private final SliceSender sender;
     private final RemoteReader reader;
     private final Runnable tooFewCopies;
@@ -40,12 +47,14 @@ final class PodReplication implements Replication {
             Incarnation self,
             ClusterView cluster,
             NetworkSettings settings,
+            Peers peers,
             SliceSender sender,
             RemoteReader reader,
             Runnable tooFewCopies) {
         this.self = self;
         this.cluster = cluster;
         this.settings = settings;
+        this.peers = peers;
         this.sender = sender;
         this.reader = reader;
         this.tooFewCopies = tooFewCopies;
@@ -94,6 +103,32 @@ final class PodReplication implements Replication {
     CompletableFuture<Boolean> copyTo(SliceId slice, long lengthBytes, Incarnation to) {
         return sender.push(slice, lengthBytes, List.of(to), deadline(COPY_DEADLINE, lengthBytes))
                 .thenApply(durable -> durable.contains(to));
+    }
+
+    /** Other pods ask before they let a copy go that relies on this pod's. */
+    static void serve(Server server, ContentStore store) {
+        server.handle(Calls.HOLDS, request -> {
+            var slices = Messages.reader(request.body()).getList(SLICES_ASKED_MAX, Messages.Reader::getSlice);
+            byte[] answer = new byte[slices.size()];
+            for (int i = 0; i < answer.length; i++) answer[i] = (byte) (store.isDurable(slices.get(i)) ? 1 : 0);
+            return answer;
+        });
+    }
+
+    /** Whether every one of the pods says, now, that it has the slice durably. */
+    boolean allHold(SliceId slice, List<Incarnation> pods, ContentStore own) throws InterruptedException {
+        byte[] body = Messages.writer().putList(List.of(slice), Messages.Writer::putSlice).toBytes();
+        for (Incarnation pod : pods) {
+            try {
+                boolean holds = pod.equals(self)
+                        ? own.isDurable(slice)
+                        : peers.await(pod, Calls.HOLDS, body, Calls.HOLDS_DEADLINE).body()[0] == 1;
+                if (!holds) return false;
+            } catch (PeerException | ArrayIndexOutOfBoundsException noAnswer) {
+                return false;
+            }
+        }
+        return true;
     }
 
     private static Duration deadline(Duration least, long lengthBytes) {

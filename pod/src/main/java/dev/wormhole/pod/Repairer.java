@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.pod;
 
+import dev.wormhole.content.ContentStore;
 import dev.wormhole.health.Members;
 import dev.wormhole.health.Situation;
 import dev.wormhole.model.Incarnation;
@@ -39,6 +40,7 @@ final class Repairer implements AutoCloseable {
     private final PodLog log;
     private final ClusterView cluster;
     private final PodReplication replication;
+    private final ContentStore store;
     private final RepairProgress progress = new RepairProgress();
     private final Thread thread;
     private final Semaphore work = new Semaphore(0);
@@ -47,7 +49,8 @@ final class Repairer implements AutoCloseable {
     private volatile Situation situation = new Situation(Situation.Level.HEALTHY, List.of());
     private volatile Situation.@Nullable Facts facts;
 
-    Repairer(Incarnation self, PodLog log, ClusterView cluster, PodReplication replication) {
+    Repairer(Incarnation self, PodLog log, ClusterView cluster, PodReplication replication, ContentStore store) {
+        this.store = store;
         this.self = self;
         this.log = log;
         this.cluster = cluster;
@@ -178,6 +181,8 @@ final class Repairer implements AutoCloseable {
                     if (underWay.size() >= COPIES_GATHERED) failed |= !settle(underWay);
                 }
                 case Move.Drop(var id, var holder, var relyingOn, var cause, var _) -> {
+                    // The log says that they have it; their own word of this moment counts.
+                    if (!replication.allHold(id, relyingOn, store)) continue;
                     any = true;
                     log.propose(new Command.DropHolder(id, holder, relyingOn)).whenComplete((done, failure) -> {
                         if (failure == null && done.outcome() instanceof Outcome.Done) progress.dropped(cause);

@@ -43,6 +43,25 @@ final class Testbed implements AutoCloseable {
         return machines.get(number - 1);
     }
 
+    /** Starts all pods at once: none of them can lead alone. */
+    void upAll() {
+        var failures = new java.util.concurrent.ConcurrentLinkedQueue<Throwable>();
+        var threads = new ArrayList<Thread>();
+        for (Machine machine : machines)
+            threads.add(Thread.ofPlatform()
+                    .uncaughtExceptionHandler((thread, failure) -> failures.add(failure))
+                    .start(machine::up));
+        for (Thread thread : threads) {
+            try {
+                thread.join();
+            } catch (InterruptedException interrupt) {
+                Thread.currentThread().interrupt();
+                throw new AssertionError(interrupt);
+            }
+        }
+        if (!failures.isEmpty()) throw new AssertionError("not all pods came up", failures.peek());
+    }
+
     /** Waits for something to become true; fails with what is said when it does not within so many seconds. */
     static void await(String what, int seconds, BooleanSupplier condition) {
         long end = System.nanoTime() + seconds * 1_000_000_000L;

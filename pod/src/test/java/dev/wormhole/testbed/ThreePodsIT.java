@@ -196,7 +196,7 @@ final class ThreePodsIT {
         pause(4);
         for (var machine : bed.machines) machine.kill();
         for (var worker : workers) worker.close();
-        for (var machine : bed.machines) machine.wormhole("up", "--no-wait", machine.name).orFail("up");
+        bed.upAll();
         awaitVoters();
         for (int pod = 1; pod <= 3; pod++)
             for (int reader = 1; reader <= 3; reader++)
