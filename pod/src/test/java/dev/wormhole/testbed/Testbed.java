@@ -17,7 +17,8 @@ import java.util.function.BooleanSupplier;
  * every folder. Closing stops and removes all of it.
  */
 final class Testbed implements AutoCloseable {
-    private static final Path PROJECT = Path.of("").toAbsolutePath().getParent();
+    private static final Path PROJECT =
+            java.util.Objects.requireNonNull(Path.of("").toAbsolutePath().getParent());
     static final Path LAUNCHER = PROJECT.resolve("wormhole");
 
     private final String tag = "wt" + ProcessHandle.current().pid() % 100_000 + "x" + COUNT.incrementAndGet();
@@ -29,6 +30,7 @@ final class Testbed implements AutoCloseable {
         if (!"root".equals(System.getProperty("user.name")) || !Files.exists(Path.of("/dev/fuse")))
             throw new AssertionError("these tests mount filesystems and make network namespaces: run them as root on a"
                     + " machine with /dev/fuse");
+        assemble();
         try {
             root = Files.createTempDirectory(Path.of("/var/tmp"), "wormhole-testbed");
         } catch (IOException failure) {
@@ -41,6 +43,14 @@ final class Testbed implements AutoCloseable {
 
     Machine machine(int number) {
         return machines.get(number - 1);
+    }
+
+    private static boolean assembled;
+
+    /** The launcher runs what this build has packaged. */
+    private static synchronized void assemble() {
+        if (!assembled) Shell.sh(PROJECT, "bin/assemble");
+        assembled = true;
     }
 
     /** Starts all pods at once: none of them can lead alone. */
