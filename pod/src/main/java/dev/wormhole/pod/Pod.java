@@ -65,6 +65,9 @@ import org.jspecify.annotations.Nullable;
 final class Pod {
     private static final Logger LOG = Logger.getLogger(Pod.class.getName());
     private static final Duration UNMOUNT_GRACE = Duration.ofSeconds(2);
+    private static final Duration FIRST_START_MAX = Duration.ofMinutes(2);
+    /** Longer than any election takes. */
+    private static final Duration ELECTION_MAX = Duration.ofSeconds(3);
 
     private final PodConfig config;
     private final Path store;
@@ -74,6 +77,7 @@ final class Pod {
     private final AtomicBoolean stopping = new AtomicBoolean();
     private volatile PodState.Stage stage = PodState.Stage.STARTING;
     private volatile String doing = "starting";
+    private volatile boolean frozen;
     private final CompletableFuture<Void> ready = new CompletableFuture<>();
     private volatile @Nullable Parts parts;
 
@@ -269,25 +273,28 @@ final class Pod {
         StatusReport.serve(server, this);
         server.start(listen.toString());
 
-        if (founder && founded != null) {
-            doing("founding the network");
-            log.sendWithoutSession(
-                    new Command.AdmitPod(header.storeToken(), settings),
-                    () -> log.view().pod(self) != null,
-                    "to found the network");
-        }
-        doing("looking for the network");
-        log.openSession(dev.wormhole.model.Ids.counter(ids.settledBefore()));
-        if (founded != null && log.view().configuration().version() == 0)
-            await(log.propose(new Command.Configure(0, founded)), "to record the configuration");
-        doing("catching up");
-        log.barrier();
-        log.armDisconnection();
-        tellSettings(log, self, settings);
         closeLater(repairer);
-        repairer.start();
         closeLater(custodian);
-        custodian.start();
+        boolean first = header.startCount() == 1;
+        connect(first, () -> {
+            if (founder && founded != null) {
+                doing("founding the network");
+                log.sendWithoutSession(
+                        new Command.AdmitPod(header.storeToken(), settings),
+                        () -> log.view().pod(self) != null,
+                        "to found the network");
+            }
+            doing("looking for the network");
+            log.openSession(dev.wormhole.model.Ids.counter(ids.settledBefore()));
+            if (founded != null && log.view().configuration().version() == 0)
+                await(log.propose(new Command.Configure(0, founded)), "to record the configuration");
+            doing("catching up");
+            log.barrier();
+            log.armDisconnection();
+            tellSettings(log, self, settings);
+            repairer.start();
+            custodian.start();
+        });
         closeLater(this::handOver);
         closeLater(files);
         if (config.pod().mount().isPresent()) {
@@ -303,6 +310,45 @@ final class Pod {
                 mount.unmount(UNMOUNT_GRACE);
                 mount.close();
             });
+        }
+    }
+
+    private interface Connecting {
+        void run() throws IOException, InterruptedException;
+    }
+
+    /**
+     * Finds the network and catches up. A pod that has been a member before does not wait for it longer than its file says:
+     * it goes on without, frozen on what it has, and connects when the network is there. A pod's first start waits.
+     */
+    private void connect(boolean first, Connecting steps) throws IOException, InterruptedException {
+        var connected = new CompletableFuture<Void>();
+        var thread = Thread.ofPlatform().name("connect").daemon().start(() -> {
+            try {
+                steps.run();
+                connected.complete(null);
+                if (frozen) doing("ready");
+            } catch (IOException | RuntimeException failure) {
+                if (!connected.completeExceptionally(failure) || stopping.get()) return;
+                if (frozen) fail(String.valueOf(failure.getMessage()));
+            } catch (InterruptedException stop) {
+                connected.completeExceptionally(new IOException("the pod is stopping"));
+            }
+        });
+        closeLater(thread::interrupt);
+        var patience = first ? FIRST_START_MAX : config.disconnected().after().plus(ELECTION_MAX);
+        try {
+            connected.get(patience.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (ExecutionException failure) {
+            throw new IOException(Causes.message(failure), failure);
+        } catch (java.util.concurrent.TimeoutException late) {
+            var known = parts;
+            if (first || known == null || config.disconnected().reaction() == PodConfig.Reaction.STOP)
+                throw new IOException("no leader of the network was heard for " + patience.toSeconds()
+                        + " s; a majority of its voters must run and be reachable");
+            frozen = true;
+            known.log().freeze();
+            LOG.warning("no leader is heard: the folder is read-only until the network is found");
         }
     }
 

@@ -207,7 +207,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
 
     @Override
     public CompletableFuture<Committed> propose(Command command) {
-        if (disconnected) return CompletableFuture.failedFuture(lost());
+        if (disconnected && armed) return CompletableFuture.failedFuture(lost());
         if (!proposals.tryAcquire()) {
             try {
                 if (!proposals.tryAcquire(30, TimeUnit.SECONDS))
@@ -232,7 +232,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     @Override
     public void barrier() throws IOException, InterruptedException {
         while (true) {
-            if (disconnected) throw lost();
+            if (disconnected && armed) throw lost();
             if (closed) throw new IOException("the pod is stopping");
             try {
                 long index = barriers.index().get(2, TimeUnit.SECONDS);
@@ -322,12 +322,19 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         if (was && !disconnected) LOG.info("the network is back");
     }
 
+    /** The start goes on without the network: as lost, until {@link #armDisconnection}. */
+    void freeze() {
+        if (!armed) disconnected = true;
+        if (armed) disconnected = false;
+    }
+
     /** The start is over: from now on losing the network has consequences. */
     void armDisconnection() {
         synchronized (disconnection) {
             disconnection.heard(System.nanoTime());
         }
         armed = true;
+        disconnected = false;
     }
 
     /** Time passes; true once, when the network has just been lost. */
