@@ -137,8 +137,7 @@ public final class Proposer {
                         + outcomes.size() + " outcomes");
             inFlight = null;
         }
-        for (int i = 0; i < outcomes.size(); i++)
-            batch.futures.get(i).complete(new Applied(outcomes.get(i), index));
+        for (int i = 0; i < outcomes.size(); i++) batch.futures.get(i).complete(new Applied(outcomes.get(i), index));
     }
 
     /** Apply said that there is no such session: everything under way and queued fails, and so will what is proposed. */
@@ -195,8 +194,10 @@ public final class Proposer {
     /** A rough size in bytes, for the bound alone. */
     private static int weight(Command command) {
         return switch (command) {
-            case Command.Write write -> 100 + 50 * (write.slices().size() + write.extents().size());
-            case Command.Append append -> 100 + 50 * (append.slices().size() + append.parts().size());
+            case Command.Write write ->
+                100 + 50 * (write.slices().size() + write.extents().size());
+            case Command.Append append ->
+                100 + 50 * (append.slices().size() + append.parts().size());
             case Command.SetXattr xattr -> 100 + xattr.value().length;
             case Command.AddHolders holders -> 50 + 9 * holders.slices().size();
             case Command.LoseHolder holders -> 50 + 9 * holders.slices().size();

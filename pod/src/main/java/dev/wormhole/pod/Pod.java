@@ -124,8 +124,9 @@ final class Pod {
         checkPorts();
         if (header.isEmpty()) {
             if (intent.isEmpty())
-                throw new IOException("the store " + store + " belongs to no network; make one with: wormhole create, or"
-                        + " join one with: wormhole join");
+                throw new IOException(
+                        "the store " + store + " belongs to no network; make one with: wormhole create, or"
+                                + " join one with: wormhole join");
             switch (intent.get()) {
                 case StartIntent.Create(var network, var toml) -> {
                     founded = toml;
@@ -167,7 +168,11 @@ final class Pod {
     }
 
     private void run(
-            StoreHeader header, DiskVolume volume, TcpTransport transport, PodSettings settings, @Nullable String founded,
+            StoreHeader header,
+            DiskVolume volume,
+            TcpTransport transport,
+            PodSettings settings,
+            @Nullable String founded,
             List<Joining.Welcome.Pod> met)
             throws IOException, InterruptedException {
         Incarnation self = header.incarnation();
@@ -237,7 +242,14 @@ final class Pod {
         var repairer = new Repairer(self, log, cluster, replication, slices);
         repair.set(repairer);
         var steward = new Steward(
-                self, log, peers, cluster, () -> state(self, log, slices), network::get, files::acknowledgeableIndex, this::lostNetwork);
+                self,
+                log,
+                peers,
+                cluster,
+                () -> state(self, log, slices),
+                network::get,
+                files::acknowledgeableIndex,
+                this::lostNetwork);
         parts = new Parts(header, log, cluster, network, slices, replication, repairer, steward, peers, files);
 
         for (var pod : met) peers.learn(pod.incarnation(), pod.addresses());
@@ -245,7 +257,8 @@ final class Pod {
         log.listen((index, changes) -> {
             for (Change change : changes) {
                 if (change instanceof Change.Configured || change instanceof Change.Replaced) network.refresh();
-                if (change instanceof Change.PodsChanged || change instanceof Change.Replaced) learn(log, peers, cluster);
+                if (change instanceof Change.PodsChanged || change instanceof Change.Replaced)
+                    learn(log, peers, cluster);
             }
             files.changed(index, changes);
             custodian.changed(changes);
@@ -401,7 +414,8 @@ final class Pod {
         try {
             future.get(60, TimeUnit.SECONDS);
         } catch (ExecutionException failure) {
-            throw new IOException("could not " + purpose.replaceFirst("^to ", "") + ": " + Causes.message(failure), failure);
+            throw new IOException(
+                    "could not " + purpose.replaceFirst("^to ", "") + ": " + Causes.message(failure), failure);
         } catch (java.util.concurrent.TimeoutException late) {
             throw new IOException("could not " + purpose.replaceFirst("^to ", "") + " within 60 s");
         }
@@ -411,7 +425,8 @@ final class Pod {
     private void checkPorts() throws IOException {
         var listen = config.pod().listen();
         if (listen.port() == 0 || listen.port() == 65535)
-            throw new IOException("key pod.listen = \"" + listen + "\": name a port from 1 to 65534; the log takes the one above it");
+            throw new IOException(
+                    "key pod.listen = \"" + listen + "\": name a port from 1 to 65534; the log takes the one above it");
         for (int port : new int[] {listen.port(), listen.port() + 1}) {
             try (var probe = new java.net.ServerSocket()) {
                 probe.setReuseAddress(true);
@@ -424,8 +439,10 @@ final class Pod {
     }
 
     private PodSettings settings() throws IOException {
-        var addresses = config.reachableAt(Surroundings.here(), config.pod().listen().port());
-        if (addresses.isEmpty()) throw new IOException("this machine has no address that others could reach; name one with advertise");
+        var addresses =
+                config.reachableAt(Surroundings.here(), config.pod().listen().port());
+        if (addresses.isEmpty())
+            throw new IOException("this machine has no address that others could reach; name one with advertise");
         return new PodSettings(
                 config.pod().name(),
                 config.pod().role() == PodConfig.Role.WITNESS ? PodSettings.Role.WITNESS : PodSettings.Role.STORAGE,
@@ -493,7 +510,8 @@ final class Pod {
         if (residentAtNanos != 0 && now - residentAtNanos < 5_000_000_000L) return residentBytes;
         residentAtNanos = now;
         try {
-            String[] fields = java.nio.file.Files.readString(Path.of("/proc/self/statm")).split(" ");
+            String[] fields =
+                    java.nio.file.Files.readString(Path.of("/proc/self/statm")).split(" ");
             residentBytes = Long.parseLong(fields[1]) * 4096;
         } catch (IOException | RuntimeException unknown) {
             residentBytes = 0;

@@ -181,7 +181,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     /** Sends a command that may run twice until its effect is seen here. */
     void sendWithoutSession(Command command, java.util.function.BooleanSupplier done, String purpose)
             throws IOException, InterruptedException {
-        byte[] entry = Entry.withoutSession(generation, nowNanos(), List.of(command)).encode();
+        byte[] entry =
+                Entry.withoutSession(generation, nowNanos(), List.of(command)).encode();
         String last = "no leader is known";
         while (!done.getAsBoolean()) {
             if (closed) throw new IOException("stopping while waiting " + purpose);
@@ -358,8 +359,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
             var batch = proposer.next(now);
             if (batch == null) {
                 long wake = proposer.wakeNanos(now);
-                LockSupport.parkNanos(
-                        wake == Long.MAX_VALUE ? TimeUnit.SECONDS.toNanos(1) : Math.max(1, wake - now));
+                LockSupport.parkNanos(wake == Long.MAX_VALUE ? TimeUnit.SECONDS.toNanos(1) : Math.max(1, wake - now));
                 continue;
             }
             byte[] entry = batch.encoded();
@@ -407,7 +407,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
 
     private static Exception refusal(Throwable failure) {
         Throwable cause = Causes.of(failure);
-        if (cause instanceof NotLeaderException) return new PeerRefused(Calls.NOT_LEADER, String.valueOf(cause.getMessage()));
+        if (cause instanceof NotLeaderException)
+            return new PeerRefused(Calls.NOT_LEADER, String.valueOf(cause.getMessage()));
         return new PeerRefused(PeerRefused.FAILED, String.valueOf(cause.getMessage()));
     }
 
@@ -426,7 +427,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
             applied = namespace.apply(index, Entry.decode(bytes));
             table.passed(term, index);
         } catch (MalformedEntryException unreadable) {
-            throw new IllegalStateException("entry " + index + " of the log cannot be read: " + unreadable.getMessage(), unreadable);
+            throw new IllegalStateException(
+                    "entry " + index + " of the log cannot be read: " + unreadable.getMessage(), unreadable);
         }
         if (applied.diverged()) {
             diverged = true;
@@ -448,10 +450,10 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                 fatal.accept("the network ended this pod's session " + session
                         + ": another start of the same store took over, or the pod was removed");
             }
-            case GAP, WRONG_GENERATION, SKIPPED -> LOG.log(
-                    Level.WARNING, "batch {0} of this pod was not applied: {1}", new Object[] {
-                        applied.sequence(), applied.status()
-                    });
+            case GAP, WRONG_GENERATION, SKIPPED ->
+                LOG.log(Level.WARNING, "batch {0} of this pod was not applied: {1}", new Object[] {
+                    applied.sequence(), applied.status()
+                });
         }
     }
 
@@ -491,7 +493,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     @Override
     public void leaderChanged(Optional<Incarnation> now) {
         leader = now;
-        LOG.info(now.map(pod -> cluster.name(pod) + " (" + pod + ") leads the log").orElse("the log has no leader"));
+        LOG.info(now.map(pod -> cluster.name(pod) + " (" + pod + ") leads the log")
+                .orElse("the log has no leader"));
         if (now.isPresent() && now.get().equals(self)) heardLeader();
         LockSupport.unpark(sender);
     }

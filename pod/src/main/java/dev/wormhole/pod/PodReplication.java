@@ -67,7 +67,11 @@ final class PodReplication implements Replication {
 
     /** Tries the best pods; those that did not take it are left out of the next try. */
     private CompletableFuture<List<Incarnation>> push(
-            SliceId slice, long lengthBytes, int copies, LinkedHashSet<Incarnation> durable, HashSet<Incarnation> tried) {
+            SliceId slice,
+            long lengthBytes,
+            int copies,
+            LinkedHashSet<Incarnation> durable,
+            HashSet<Incarnation> tried) {
         var members = cluster.members();
         var candidates = new ArrayList<Member>();
         boolean storesHere = false;
@@ -117,12 +121,16 @@ final class PodReplication implements Replication {
 
     /** Whether every one of the pods says, now, that it has the slice durably. */
     boolean allHold(SliceId slice, List<Incarnation> pods, ContentStore own) throws InterruptedException {
-        byte[] body = Messages.writer().putList(List.of(slice), Messages.Writer::putSlice).toBytes();
+        byte[] body = Messages.writer()
+                .putList(List.of(slice), Messages.Writer::putSlice)
+                .toBytes();
         for (Incarnation pod : pods) {
             try {
                 boolean holds = pod.equals(self)
                         ? own.isDurable(slice)
-                        : peers.await(pod, Calls.HOLDS, body, Calls.HOLDS_DEADLINE).body()[0] == 1;
+                        : peers.await(pod, Calls.HOLDS, body, Calls.HOLDS_DEADLINE)
+                                        .body()[0]
+                                == 1;
                 if (!holds) return false;
             } catch (PeerException | ArrayIndexOutOfBoundsException noAnswer) {
                 return false;
@@ -153,7 +161,8 @@ final class PodReplication implements Replication {
             var names = new ArrayList<String>();
             for (Incarnation holder : holders) names.add(cluster.name(holder));
             throw new IOException(
-                    "slice " + slice.slice() + " cannot be read from its holders " + names + ": " + failure.getMessage(),
+                    "slice " + slice.slice() + " cannot be read from its holders " + names + ": "
+                            + failure.getMessage(),
                     failure);
         }
     }
