@@ -126,6 +126,11 @@ public final class Proposer {
         if (inFlight != null && inFlight.sequence == sequence) inFlight.sendAgainNanos = notBeforeNanos;
     }
 
+    /** Another leader is known: the batch in flight, if any, goes to it now. The old one may never answer. */
+    public synchronized void leaderChanged(long nowNanos) {
+        if (inFlight != null) inFlight.sendAgainNanos = nowNanos;
+    }
+
     /** This pod's own apply met the batch, for the first time or as a repeat. Other sequences are passed over. */
     public void applied(long sequence, long index, List<Outcome> outcomes) {
         Batch batch;

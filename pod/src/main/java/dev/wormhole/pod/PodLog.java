@@ -495,6 +495,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         leader = now;
         LOG.info(now.map(pod -> cluster.name(pod) + " (" + pod + ") leads the log")
                 .orElse("the log has no leader"));
+        if (now.isPresent()) proposer.leaderChanged(System.nanoTime());
         if (now.isPresent() && now.get().equals(self)) heardLeader();
         LockSupport.unpark(sender);
     }
