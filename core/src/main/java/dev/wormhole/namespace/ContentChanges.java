@@ -139,14 +139,17 @@ final class ContentChanges {
         for (Command.NewSlice introduced : slices) {
             SliceId id = introduced.slice();
             SliceRow row = state.slice(id.value());
+            boolean fresh = row == null;
             if (row == null) row = state.newSlice(id, introduced.lengthBytes(), inode.id);
             boolean changed = false;
-            for (Incarnation holder : introduced.durableOn())
+            for (Incarnation holder : introduced.durableOn()) {
+                // Of a slice that is known already only a pod itself may say that it has it; here that is the writer.
+                if (!fresh && holder.number() != Ids.allocator(row.id)) continue;
                 if (state.isMember(holder.number())) changed |= row.addHolder(holder.number(), HolderState.DURABLE);
-            if (!changed) continue;
-            held(row);
-            // Others were named on their word of a moment ago: they look whether they can keep it.
-            if (row.holders.length > 1 || !row.isHolder(Ids.allocator(row.id))) state.tellHolders(id);
+            }
+            if (changed) held(row);
+            // Who is named looks whether it can keep it, who has it and is not named claims it.
+            if (fresh || changed) state.tellHolders(id);
         }
         state.touchContent(inode);
         inode.layout++;

@@ -20,6 +20,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -55,7 +56,7 @@ final class WriteBack {
 
     private static final int BACKGROUND_COMMITS_MAX = 64;
     private static final Duration ROOM_DEADLINE = Duration.ofSeconds(30);
-    private static final Duration LATE_HOLDERS_TOLD_EVERY = Duration.ofMillis(200);
+    private static final Duration WATCH_EVERY = Duration.ofMillis(200);
     private static final int COPIES_FOR_SAFETY = 2;
     private static final Committed NOTHING = new Committed(new Outcome.Done(0), 0);
 
@@ -68,7 +69,6 @@ final class WriteBack {
     private final LongSupplier nanoClock;
     private final Told told;
     private final Pushes pushes;
-    private final LateHolders lateHolders;
 
     private final Set<OpenInode> dirtyInodes = ConcurrentHashMap.newKeySet();
     private final AtomicLong stagedBytes = new AtomicLong();
@@ -109,7 +109,6 @@ final class WriteBack {
         this.nanoClock = nanoClock;
         this.told = told;
         pushes = new Pushes(replication);
-        lateHolders = new LateHolders(metadata);
         Thread.ofVirtual().name("wormhole-write-back").start(this::watch);
     }
 
@@ -371,7 +370,7 @@ final class WriteBack {
                 try {
                     push.get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
                 } catch (TimeoutException e) {
-                    break; // those that answer later are told to the log later
+                    break; // those that answer later tell the log themselves
                 } catch (ExecutionException e) {
                     throw new IllegalStateException("a push failed instead of answering", e);
                 }
@@ -438,7 +437,7 @@ final class WriteBack {
                     inode.lock.unlock();
                 }
                 for (int i = 0; i < slices.size(); i++)
-                    expectLateHolders(inode, slices.get(i), generation.slices.get(i).push);
+                    goOn(inode, slices.get(i), generation.slices.get(i).push);
             }
             case Outcome.Refused(Errno errno) -> {
                 if (inode.ownEnded(-1, metadata.view())) told.pagesStale(inode);
@@ -456,23 +455,21 @@ final class WriteBack {
         }
     }
 
-    private void expectLateHolders(
-            OpenInode inode, NewSlice slice, @Nullable CompletableFuture<List<Incarnation>> push) {
+    /** What becomes of copies that were not durable when the commit named its holders. Their pods tell the log themselves. */
+    private void goOn(OpenInode inode, NewSlice slice, @Nullable CompletableFuture<List<Incarnation>> push) {
         if (push == null) return;
         int copies = wish(inode).copies();
-        push.thenCompose(pods -> {
-                    tellLate(slice, pods);
-                    return copies > COPIES_FOR_SAFETY
-                            ? pushes.start(slice.slice(), slice.lengthBytes(), copies)
-                            : CompletableFuture.completedFuture(List.<Incarnation>of());
-                })
-                .thenAccept(pods -> tellLate(slice, pods));
-    }
-
-    private void tellLate(NewSlice slice, List<Incarnation> pods) {
-        for (Incarnation pod : pods)
-            if (!slice.durableOn().contains(pod))
-                lateHolders.report(pod, slice.slice()).exceptionally(e -> 0L);
+        push.thenAccept(pods -> {
+            if (1 + pods.size() >= Math.min(COPIES_FOR_SAFETY, copies)) {
+                inode.lock.lock();
+                try {
+                    inode.safe(List.of(slice.slice()));
+                } finally {
+                    inode.lock.unlock();
+                }
+            }
+            if (copies > COPIES_FOR_SAFETY) pushes.start(slice.slice(), slice.lengthBytes(), copies);
+        });
     }
 
     private void finish(OpenInode inode, Generation generation, @Nullable Throwable failure) {
@@ -612,10 +609,12 @@ final class WriteBack {
     }
 
     /**
-     * Makes committed slices durable on min(2, copies, present) pods, as far as this pod has their bytes, and the log say so.
+     * Makes committed slices durable on min(2, copies, present) pods, as far as this pod has their bytes. A pod that answers
+     * that it has a slice counts at once; it tells the log itself.
      */
     private void makeSafe(OpenInode inode) throws IOException, InterruptedException {
         long deadline = System.nanoTime() + settings.syncDeadline().toNanos();
+        var sent = new HashSet<SliceId>(0);
         for (int round = 0; ; round++) {
             Attributes now = metadata.view().attributes(inode.id);
             if (now == null) return;
@@ -633,6 +632,7 @@ final class WriteBack {
                 return; // nobody else is there: answered, and the file counts as recoverable, not as safe
             Map<SliceId, SliceRecord> unsafe =
                     doubtful == null ? scan(inode, now.size(), wanted) : look(doubtful, wanted);
+            unsafe.keySet().removeAll(sent);
             if (unsafe.isEmpty()) {
                 inode.lock.lock();
                 try {
@@ -649,7 +649,7 @@ final class WriteBack {
             // not at once again: whoever could not take them needs a moment
             if (round > 0 && stopped.await(100, TimeUnit.MILLISECONDS))
                 throw new IOException("the filesystem is closing");
-            spread(inode, unsafe, wanted, deadline);
+            spread(unsafe, wanted, deadline, sent);
         }
     }
 
@@ -670,36 +670,37 @@ final class WriteBack {
         for (SliceId id : slices) {
             SliceRecord slice = metadata.view().slice(id);
             if (slice == null || unsafe.containsKey(id)) continue; // displaced and gone, or seen
-            int copies = 0;
-            for (SliceRecord.Holder holder : slice.holders()) if (holder.state().isCopy()) copies++;
-            if (copies < wanted && store.isDurable(id)) unsafe.put(id, slice);
+            if (copies(slice).size() < wanted && store.isDurable(id)) unsafe.put(id, slice);
         }
         return unsafe;
     }
 
-    /** Sends slices that are here to another pod, and has the log told who has them. */
-    private void spread(OpenInode inode, Map<SliceId, SliceRecord> slices, int wanted, long deadline)
-            throws IOException, InterruptedException {
+    private static Set<Incarnation> copies(SliceRecord slice) {
+        var pods = new HashSet<Incarnation>();
+        for (SliceRecord.Holder holder : slice.holders()) if (holder.state().isCopy()) pods.add(holder.incarnation());
+        return pods;
+    }
+
+    /**
+     * Sends slices that are here to another pod; those on enough disks then are added to {@code safe}. This pod's own copy
+     * counts once the log says that it is meant to keep it.
+     */
+    private void spread(Map<SliceId, SliceRecord> slices, int wanted, long deadline, Set<SliceId> safe)
+            throws InterruptedException {
         var running = new LinkedHashMap<SliceRecord, CompletableFuture<List<Incarnation>>>();
         for (SliceRecord slice : slices.values())
             running.put(slice, pushes.start(slice.slice(), slice.lengthBytes(), wanted));
-        var told = new ArrayList<CompletableFuture<Long>>();
         for (var push : running.entrySet()) {
-            SliceRecord slice = push.getKey();
-            // sent here by a pod that went before it could say so
-            if (!slice.heldBy(self)) told.add(lateHolders.report(self, slice.slice()));
+            Set<Incarnation> pods = copies(push.getKey());
             try {
-                for (Incarnation pod :
-                        push.getValue().get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS))
-                    if (!slice.heldBy(pod)) told.add(lateHolders.report(pod, slice.slice()));
+                pods.addAll(push.getValue().get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS));
             } catch (TimeoutException e) {
-                // the others may have answered
+                continue; // the others may have answered
             } catch (ExecutionException e) {
                 throw new IllegalStateException("a push failed instead of answering", e);
             }
+            if (pods.size() >= wanted) safe.add(push.getKey().slice());
         }
-        lateHolders.tellNow();
-        for (CompletableFuture<Long> index : told) inode.changedAt(Waiting.on(index));
     }
 
     Replication.Wish wish(OpenInode inode) {
@@ -733,8 +734,7 @@ final class WriteBack {
     private void watch() {
         long commitAfter = settings.commitAfter().toNanos();
         try {
-            while (!stopped.await(LATE_HOLDERS_TOLD_EVERY.toMillis(), TimeUnit.MILLISECONDS)) {
-                lateHolders.tellNow();
+            while (!stopped.await(WATCH_EVERY.toMillis(), TimeUnit.MILLISECONDS)) {
                 if (metadata.disconnected()) continue;
                 long now = nanoClock.getAsLong();
                 for (OpenInode inode : dirtyInodes) {
@@ -765,7 +765,6 @@ final class WriteBack {
         try {
             CompletableFuture.allOf(commits.toArray(CompletableFuture[]::new))
                     .get(settings.shutdownDeadline().toNanos(), TimeUnit.NANOSECONDS);
-            lateHolders.tellNow();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IOException("interrupted while new bytes were being committed", e);

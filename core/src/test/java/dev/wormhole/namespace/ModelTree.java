@@ -3,6 +3,7 @@ package dev.wormhole.namespace;
 
 import static dev.wormhole.model.Errno.*;
 
+import dev.wormhole.model.Ids;
 import dev.wormhole.model.Errno;
 import dev.wormhole.model.FileType;
 import java.util.ArrayList;
@@ -273,8 +274,11 @@ final class ModelTree {
             if (!slices.containsKey(part.slice) && introduced.stream().noneMatch(s -> s.slice == part.slice))
                 return ESTALE;
         for (Introduced slice : introduced) {
+            boolean fresh = !slices.containsKey(slice.slice);
             Slice known = slices.computeIfAbsent(slice.slice, s -> new Slice(s, slice.length));
-            for (int pod : slice.durableOn) if (acknowledged.containsKey(pod)) known.holders.merge(pod, 1, Math::max);
+            for (int pod : slice.durableOn)
+                if (acknowledged.containsKey(pod) && (fresh || pod == Ids.allocator(slice.slice)))
+                    known.holders.merge(pod, 1, Math::max);
         }
         Node node = node(id);
         int end = sizeAtLeast;

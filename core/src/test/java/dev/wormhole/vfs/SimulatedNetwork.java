@@ -4,6 +4,7 @@ package dev.wormhole.vfs;
 import dev.wormhole.content.ContentStore;
 import dev.wormhole.content.CrashingVolume;
 import dev.wormhole.content.SliceStore;
+import dev.wormhole.model.HolderState;
 import dev.wormhole.model.Ids;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.InodeId;
@@ -19,6 +20,7 @@ import dev.wormhole.namespace.Outcome;
 import dev.wormhole.namespace.PodSettings;
 import dev.wormhole.namespace.SessionId;
 import dev.wormhole.namespace.SliceRecord;
+import dev.wormhole.placement.Custody;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
@@ -30,7 +32,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -140,6 +144,9 @@ final class SimulatedNetwork implements AutoCloseable {
         volatile boolean up;
         volatile boolean disconnected;
         volatile boolean keepsDiscarded;
+        volatile boolean losesPushAnswers;
+        private volatile boolean sessionOpen;
+        private final Set<SliceId> claims = ConcurrentHashMap.newKeySet();
         private int life;
         private boolean paused; // guarded by the network, as are the next two
         private long applied;
@@ -176,6 +183,8 @@ final class SimulatedNetwork implements AutoCloseable {
                 incarnation = new Incarnation((int) ((Outcome.Done) admitted).value());
             }
             sessionless(new Command.OpenSession(incarnation(), ++startCount, counter.get()));
+            sessionOpen = true;
+            store().forEachDurable(slice -> judge(slice, false));
             files = new WormholeFileSystem(
                     this,
                     store(),
@@ -205,6 +214,7 @@ final class SimulatedNetwork implements AutoCloseable {
         /** Power failure: of what was not synced, anything may be gone. */
         void kill(long seed) throws IOException {
             files().crash();
+            sessionOpen = false;
             List<CompletableFuture<Committed>> unanswered = new ArrayList<>();
             synchronized (SimulatedNetwork.this) {
                 up = false;
@@ -264,14 +274,7 @@ final class SimulatedNetwork implements AutoCloseable {
                 Applied done = namespace().apply(index, next.entry);
                 WormholeFileSystem told = files;
                 if (told != null) told.changed(index, done.changes());
-                for (Change change : done.changes())
-                    if (change instanceof Change.SlicesDiscarded(List<SliceId> slices) && !keepsDiscarded) {
-                        try {
-                            store().delete(slices);
-                        } catch (IOException e) {
-                            throw new java.io.UncheckedIOException(e);
-                        }
-                    }
+                custody(done.changes());
                 if (done.status() != Applied.Status.FRESH && next.proposer == this && next.life == mine)
                     throw new IllegalStateException(name + ": " + done);
                 if (next.proposer == this && next.life == mine)
@@ -281,6 +284,51 @@ final class SimulatedNetwork implements AutoCloseable {
                     SimulatedNetwork.this.notifyAll();
                 }
                 wakeDisks();
+            }
+        }
+
+        // ---- custody, as the pod's custodian keeps it
+
+        private void custody(List<Change> changes) {
+            for (Change change : changes) {
+                switch (change) {
+                    case Change.SlicesDiscarded(List<SliceId> slices) -> {
+                        if (!keepsDiscarded) delete(slices);
+                    }
+                    case Change.HolderDropped(SliceId slice, Incarnation holder) -> {
+                        if (holder.equals(incarnation)) judge(slice, true);
+                    }
+                    case Change.HoldersChanged(List<SliceId> slices) -> {
+                        for (SliceId slice : slices) judge(slice, false);
+                    }
+                    default -> {}
+                }
+            }
+        }
+
+        private void judge(SliceId slice, boolean dropped) {
+            Incarnation self = incarnation;
+            if (self == null) return; // not admitted yet
+            SliceRecord row = view().slice(slice);
+            boolean dead = row == null && Custody.isDead(view(), slice);
+            boolean stored = store().isDurable(slice);
+            switch (Custody.judge(self, row, dead, stored, dropped, claims.contains(slice), sessionOpen)) {
+                case KEEP -> {}
+                case CLAIM -> claim(new Command.AddHolders(self, HolderState.DURABLE, List.of(slice)), slice);
+                case DELETE -> delete(List.of(slice));
+                case REPORT_LOST -> propose(new Command.LoseHolder(self, List.of(slice)));
+            }
+        }
+
+        private void claim(Command.AddHolders command, SliceId slice) {
+            if (claims.add(slice)) propose(command).whenComplete((answer, failure) -> claims.remove(slice));
+        }
+
+        private void delete(List<SliceId> slices) {
+            try {
+                store().delete(slices);
+            } catch (IOException e) {
+                throw new java.io.UncheckedIOException(e);
             }
         }
 
@@ -410,7 +458,7 @@ final class SimulatedNetwork implements AutoCloseable {
                 } catch (Throwable e) {
                     pushed.completeExceptionally(e);
                 }
-                pushed.complete(got);
+                pushed.complete(losesPushAnswers ? List.of() : got);
             });
             return pushed;
         }
@@ -428,6 +476,7 @@ final class SimulatedNetwork implements AutoCloseable {
                 }
                 into.sync(List.of(slice));
             }
+            judge(slice, false);
         }
 
         @Override
