@@ -36,7 +36,8 @@ public class FuseCodec {
     private static final int NODE = 77;
 
     private final Arena arena = Arena.ofAuto();
-    private final Message lookup = new Message(Opcode.LOOKUP).bytes("CMakeLists.txt\0".getBytes(StandardCharsets.UTF_8));
+    private final Message lookup =
+            new Message(Opcode.LOOKUP).bytes("CMakeLists.txt\0".getBytes(StandardCharsets.UTF_8));
     private final Message getAttr = new Message(Opcode.GETATTR).u32(0).u32(0).u64(0);
     private final Message read = new Message(Opcode.READ)
             .u64(9)

@@ -29,7 +29,9 @@ import org.openjdk.jmh.infra.Blackhole;
  */
 @BenchmarkMode(Mode.SingleShotTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
-@Fork(value = 1, jvmArgsAppend = {"-Xmx1g", "-XX:+UseSerialGC"})
+@Fork(
+        value = 1,
+        jvmArgsAppend = {"-Xmx1g", "-XX:+UseSerialGC"})
 @Warmup(iterations = 4)
 @Measurement(iterations = 6)
 public class NamespaceApply {
@@ -56,8 +58,7 @@ public class NamespaceApply {
         @Setup(Level.Iteration)
         public void prepare() throws IOException {
             tree = new Tree(table);
-            for (var command : before())
-                for (byte[] entry : tree.entries(all(command), 64)) tree.apply(entry);
+            for (var command : before()) for (byte[] entry : tree.entries(all(command), 64)) tree.apply(entry);
             entries = tree.entries(all(this::measured), batch);
         }
 

@@ -63,9 +63,11 @@ final class Tree implements AutoCloseable {
         for (String name : List.of("one", "two")) {
             var settings = new PodSettings(
                     name, PodSettings.Role.STORAGE, false, "", List.of("192.0.2.1:7420"), Long.MAX_VALUE);
-            apply(Entry.withoutSession(1, NANOS, List.of(new Command.AdmitPod(name.hashCode(), settings))).encode());
+            apply(Entry.withoutSession(1, NANOS, List.of(new Command.AdmitPod(name.hashCode(), settings)))
+                    .encode());
         }
-        apply(Entry.withoutSession(1, NANOS, List.of(new Command.OpenSession(FIRST, 1, 0))).encode());
+        apply(Entry.withoutSession(1, NANOS, List.of(new Command.OpenSession(FIRST, 1, 0)))
+                .encode());
         var made = new ArrayList<Command>();
         for (int i = 0; i < DIRECTORIES; i++) made.add(create(InodeId.ROOT, "d" + i, directory(i), FileType.DIRECTORY));
         for (byte[] entry : entries(made, DIRECTORIES)) apply(entry);
@@ -117,7 +119,8 @@ final class Tree implements AutoCloseable {
         for (int i = 0; i < commands.size(); i += batch) {
             var part = commands.subList(i, Math.min(i + batch, commands.size()));
             sequence++;
-            byte[] entry = Entry.of(1, SESSION, sequence, Math.max(1, sequence - 2), NANOS, part).encode();
+            byte[] entry = Entry.of(1, SESSION, sequence, Math.max(1, sequence - 2), NANOS, part)
+                    .encode();
             try {
                 Entry.stampLeader(entry, NANOS);
             } catch (MalformedEntryException bug) {
