@@ -303,6 +303,14 @@ final class ControlCommands {
                 return true;
             });
             if (total < 0) total = left[0];
+            if (!progress.watched())
+                throw new ControlException(ControlException.REFUSED, "nobody waits for it any more; " + name + " stays", "");
+            var member = parts.cluster().members().get(leaver);
+            if (left[0] > 0 && (member == null || !member.isLive()))
+                throw new ControlException(
+                        ControlException.REFUSED,
+                        left[0] + " bytes have too few copies without " + name + ", which is not there to give them",
+                        "start " + name + ", or wait until repair has made the copies (wormhole status)");
             progress.report("moving the data of " + name, Math.max(0, total - left[0]), total);
             if (left[0] == 0) return;
             if (possible == 0)

@@ -42,6 +42,7 @@ import java.security.SecureRandom;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
@@ -181,12 +182,14 @@ final class Pod {
         var maintenance = Executors.newSingleThreadExecutor(
                 Thread.ofPlatform().name("store-maintenance").daemon().factory());
         closeLater(maintenance::shutdownNow);
+        // Told from the first moment, also before anybody is there to mend them.
+        var damaged = new java.util.concurrent.ConcurrentLinkedQueue<dev.wormhole.model.SliceId>();
         var slices = SliceStore.open(
                 volume,
                 SliceStore.Config.of(
                         Math.min(config.storage().limitBytes(), volume.totalBytes()),
                         config.storage().keepFree().bytes(volume.totalBytes())),
-                slice -> LOG.warning("slice " + slice + " in this store is damaged"),
+                damaged::add,
                 maintenance,
                 new SecureRandom());
         closeLater(slices);
@@ -224,7 +227,7 @@ final class Pod {
             var repairer = repair.get();
             if (repairer != null) repairer.lookAgain();
         });
-        var custodian = new Custodian(self, log, slices);
+        var custodian = new Custodian(self, log, slices, damaged);
         var received = new ReceivingStore(slices, custodian::received);
         new SliceReceiver(server, peers, () -> identity, received, sender, SliceReceiver.Limits.DEFAULT);
         new SliceProvider(server, slices);
@@ -393,7 +396,15 @@ final class Pod {
     private static void learn(PodLog log, Peers peers, ClusterView cluster) {
         var pods = log.view().pods();
         cluster.members(pods);
-        for (PodRecord pod : pods) peers.learn(pod.incarnation(), pod.settings().addresses());
+        var members = new ArrayList<Member>();
+        for (PodRecord pod : pods) {
+            peers.learn(pod.incarnation(), pod.settings().addresses());
+            if (!pod.settings().addresses().isEmpty())
+                members.add(new Member(
+                        pod.incarnation(),
+                        Steward.logAddress(pod.settings().addresses().getFirst())));
+        }
+        log.learn(members);
     }
 
     private static UUID group(StoreHeader header) {

@@ -121,7 +121,7 @@ final class Steward implements AutoCloseable {
     private void beat() {
         var leader = log.leader();
         if (leader.isPresent() && leader.get().equals(self)) {
-            log.heardLeader();
+            if (log.heardLeader()) lostNetwork.run();
             lead();
         } else {
             synchronized (this) {
@@ -146,7 +146,7 @@ final class Steward implements AutoCloseable {
                     if (failure != null) return;
                     try {
                         cluster.seen(ClusterView.read(Messages.reader(reply.body())));
-                        log.heardLeader();
+                        if (log.heardLeader()) lostNetwork.run();
                     } catch (IOException malformed) {
                         LOG.log(Level.WARNING, "the leader {0} answered a heartbeat with nonsense: {1}", new Object[] {
                             leader, malformed.getMessage()
