@@ -29,6 +29,23 @@ public interface ContentStore extends AutoCloseable {
      */
     SliceWriter stage(SliceId slice, long expectedBytes) throws IOException;
 
+    /**
+     * Begins a slice that is to go on to other pods, because this one has no room for it: kept in memory, beside the limit.
+     * It is read like any other and never becomes durable: {@link #sync} does not know it, and it is gone after a crash.
+     * {@link #endTransit} or {@link #delete} ends it. The store may get a lasting slice of the same id meanwhile.
+     *
+     * @param expectedBytes taken from the memory for such slices at once, so that appending so much cannot fail for it
+     * @throws TransitFullException when that memory is used up; so does {@link SliceWriter#append}, which took nothing then
+     * @throws IllegalStateException if the store has a slice of that id
+     */
+    SliceWriter stageTransit(SliceId slice, int expectedBytes) throws IOException;
+
+    /** Lets slices in transit go, and nothing else; unknown ones are passed over. */
+    void endTransit(Collection<SliceId> slices);
+
+    /** Memory that slices in transit take. */
+    long transitBytes();
+
     /** Makes sealed slices durable: on return they survive power loss. Shares disk syncs between callers. */
     void sync(Collection<SliceId> slices) throws IOException;
 

@@ -51,6 +51,9 @@ public final class SliceStore implements ContentStore {
     /** The name of the file that keeps disk space for metadata emergencies. */
     public static final String RESERVE = "reserve";
 
+    /** Memory for slices in transit: enough for four full ones, so that one is written while others are sent. */
+    static final long TRANSIT_BYTES_MAX = 64L << 20;
+
     private static final int SMALL_CAPACITY = 4096;
     private static final int STAGED_OVERHEAD_BYTES = 256;
     private static final int WRITE_BYTES_MAX = 1 << 20;
@@ -98,6 +101,7 @@ public final class SliceStore implements ContentStore {
     private final Space space;
     private final PackStore packs;
     private final ConcurrentHashMap<SliceId, Staged> pending = new ConcurrentHashMap<>();
+    private final TransitSlices transit = new TransitSlices(TRANSIT_BYTES_MAX);
     private final AtomicLong stagedMemory = new AtomicLong();
     private final ArrayBlockingQueue<ByteBuffer> scratches = new ArrayBlockingQueue<>(SCRATCHES_KEPT);
     private final Set<String> ownDirectories = ConcurrentHashMap.newKeySet();
@@ -260,6 +264,24 @@ public final class SliceStore implements ContentStore {
             staged.close();
             throw e;
         }
+    }
+
+    @Override
+    public SliceWriter stageTransit(SliceId slice, int expectedBytes) throws IOException {
+        if (expectedBytes < 0) throw new IllegalArgumentException("expected bytes: " + expectedBytes);
+        requireOpen();
+        if (length(slice) >= 0) throw new IllegalStateException("the store has slice " + slice);
+        return transit.stage(slice, expectedBytes);
+    }
+
+    @Override
+    public void endTransit(Collection<SliceId> slices) {
+        slices.forEach(transit::end);
+    }
+
+    @Override
+    public long transitBytes() {
+        return transit.bytes();
     }
 
     /** A deletion that has left the index must have deleted the file before the file's name is used again. */
@@ -958,7 +980,11 @@ public final class SliceStore implements ContentStore {
                 continue;
             }
             long location = index.get(slice);
-            if (location == SliceIndex.ABSENT) throw new UnknownSliceException(slice);
+            if (location == SliceIndex.ABSENT) {
+                int count = transit.read(slice, offset, into);
+                if (count == TransitSlices.NONE) throw new UnknownSliceException(slice);
+                return count;
+            }
             long length = SliceIndex.length(location);
             int count = (int) Math.min(into.remaining(), length - offset);
             if (count <= 0) return offset >= length ? -1 : 0;
@@ -1108,7 +1134,7 @@ public final class SliceStore implements ContentStore {
         Staged staged = pending.get(slice);
         if (staged != null && !staged.isGone()) return staged.length();
         long location = index.get(slice);
-        return location == SliceIndex.ABSENT ? -1 : SliceIndex.length(location);
+        return location == SliceIndex.ABSENT ? transit.length(slice) : SliceIndex.length(location);
     }
 
     @Override
@@ -1130,7 +1156,8 @@ public final class SliceStore implements ContentStore {
         while (true) {
             long location = index.get(slice);
             if (location == SliceIndex.ABSENT) {
-                if (pending.containsKey(slice)) throw new IllegalStateException("slice " + slice + " is not durable");
+                if (pending.containsKey(slice) || transit.has(slice))
+                    throw new IllegalStateException("slice " + slice + " is not durable");
                 throw new UnknownSliceException(slice);
             }
             try {
@@ -1153,6 +1180,7 @@ public final class SliceStore implements ContentStore {
         requireOpen();
         IOException failure = null;
         for (SliceId slice : slices) {
+            transit.end(slice);
             Staged staged = pending.get(slice);
             if (staged != null && staged.discard()) {
                 pending.remove(slice, staged);
@@ -1253,6 +1281,7 @@ public final class SliceStore implements ContentStore {
         baton.lock();
         try {
             for (Staged staged : pending.values()) if (staged.discard()) pending.remove(staged.slice, staged);
+            transit.endAll();
             packs.close();
         } finally {
             baton.unlock();

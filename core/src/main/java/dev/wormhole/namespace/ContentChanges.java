@@ -116,7 +116,7 @@ final class ContentChanges {
             Long other = lengths.put(id, slice.lengthBytes());
             if (other != null && other != slice.lengthBytes()) return Errno.EINVAL;
             SliceRow row = state.slice(id);
-            if (row == null && isDead(id)) return Errno.ESTALE;
+            if (row == null && (isDead(id) || !isHeld(slice))) return Errno.ESTALE;
             if (row != null && row.length != slice.lengthBytes()) return Errno.EINVAL;
         }
         long end = 0;
@@ -132,6 +132,12 @@ final class ContentChanges {
             if (extent.length() > length - extent.sliceOffset()) return Errno.EINVAL;
         }
         return null;
+    }
+
+    /** Whether a member has it: a slice is never known without anybody who has its bytes. */
+    private boolean isHeld(Command.NewSlice slice) {
+        for (Incarnation holder : slice.durableOn()) if (state.isMember(holder.number())) return true;
+        return false;
     }
 
     private void commit(

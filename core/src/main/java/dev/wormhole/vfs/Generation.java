@@ -3,6 +3,8 @@ package dev.wormhole.vfs;
 
 import dev.wormhole.content.ContentStore;
 import dev.wormhole.content.ContentStore.SliceWriter;
+import dev.wormhole.content.OutOfSpaceException;
+import dev.wormhole.content.TransitFullException;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.SliceId;
 import java.io.IOException;
@@ -24,18 +26,33 @@ final class Generation {
 
     static final class StagedSlice {
         final SliceWriter writer;
+        /** This pod has no room for it: it goes on to others, and the copy here ends with its commit. */
+        final boolean transit;
+
         boolean sealed;
         long length;
 
         @Nullable CompletableFuture<List<Incarnation>> push;
 
-        StagedSlice(SliceWriter writer) {
+        StagedSlice(SliceWriter writer, boolean transit) {
             this.writer = writer;
+            this.transit = transit;
         }
 
         SliceId id() {
             return writer.slice();
         }
+    }
+
+    /** Decides about bytes that this pod has no room for. */
+    interface Admission {
+        /**
+         * Returns if so many bytes may go through this pod to others.
+         *
+         * @throws OutOfSpaceException when no other pod has room for them
+         * @throws TransitFullException when they must wait for what goes there already
+         */
+        void admit(int bytes) throws IOException;
     }
 
     final boolean append;
@@ -50,6 +67,11 @@ final class Generation {
     long appendExpectedAt = -1;
 
     long stagedBytes;
+    /** Of these, bytes that this pod has no room for. */
+    long transitBytes;
+    /** No other pod had room for them when they were to be committed. */
+    boolean crowded;
+
     long modifiedNanos;
     long view = Long.MAX_VALUE;
     boolean killPrivileges;
@@ -69,40 +91,56 @@ final class Generation {
     }
 
     /**
-     * Stages bytes. On an exception those taken so far, by the buffer's position, count as written.
+     * Stages bytes, in transit those that this pod has no room for. On an exception those taken so far, by the buffer's
+     * position, count as written. A write of at most {@link #SLICE_BYTES} that is appended is taken whole or not at all.
      *
-     * @return the slice that became full, to be sent on; null mostly
+     * @return whether a slice became full, which is to be sent on
      */
-    @Nullable StagedSlice take(ContentStore store, LongSupplier nextId, long offset, ByteBuffer bytes) throws IOException {
-        StagedSlice full = null;
+    boolean take(ContentStore store, LongSupplier nextId, Admission admission, long offset, ByteBuffer bytes)
+            throws IOException {
+        boolean sealed = false;
+        boolean full = false; // this pod
         long at = append ? appended : offset;
         int limit = bytes.limit();
         while (bytes.hasRemaining()) {
             StagedSlice into = open;
+            int left = bytes.remaining();
+            if (into != null && (append || into.transit) && left <= SLICE_BYTES && left > SLICE_BYTES - into.length) {
+                open = null; // what may have to wait is not divided
+                seal(into);
+                sealed = true;
+                into = null;
+            }
+            int part = (int) Math.min(left, SLICE_BYTES - (into == null ? 0 : into.length));
             if (into == null) {
-                into = new StagedSlice(store.stage(new SliceId(nextId.getAsLong()), 0));
+                into = begin(store, nextId, admission, part, full);
                 slices.add(into);
                 open = into;
+            } else if (into.transit) {
+                admission.admit(part);
             }
             long before = into.length;
-            int part = (int) Math.min(bytes.remaining(), SLICE_BYTES - before);
             bytes.limit(bytes.position() + part);
             try {
                 into.writer.append(bytes);
             } catch (IOException e) {
-                open = null; // whatever it holds now, its earlier bytes are named and kept
+                // whatever it holds now, its earlier bytes are named and kept
+                if (before == 0 || !(e instanceof TransitFullException)) open = null;
                 if (before == 0) {
                     slices.remove(into);
                     into.writer.close();
                 }
                 // a part may have gone in: it is named by nothing, and the buffer says that it was not taken
                 bytes.position(bytes.limit() - part);
-                throw e;
+                if (into.transit || !(e instanceof OutOfSpaceException)) throw e;
+                full = true;
+                continue;
             } finally {
                 bytes.limit(limit);
             }
             into.length = before + part;
             stagedBytes += part;
+            if (into.transit) transitBytes += part;
             ranges.put(at, part, into.id().value(), before);
             at += part;
             if (append) appended = at;
@@ -110,10 +148,24 @@ final class Generation {
             if (into.length >= SLICE_BYTES) {
                 open = null;
                 seal(into);
-                full = into;
+                sealed = true;
             }
         }
-        return full;
+        return sealed;
+    }
+
+    private static StagedSlice begin(
+            ContentStore store, LongSupplier nextId, Admission admission, int bytes, boolean full) throws IOException {
+        var id = new SliceId(nextId.getAsLong());
+        if (!full) {
+            try {
+                return new StagedSlice(store.stage(id, 0), false);
+            } catch (OutOfSpaceException e) {
+                // others may have room
+            }
+        }
+        admission.admit(bytes);
+        return new StagedSlice(store.stageTransit(id, bytes), true);
     }
 
     /** Ends writing of every slice. */
@@ -151,6 +203,7 @@ final class Generation {
         slices.addAll(newer.slices);
         open = newer.open;
         stagedBytes += newer.stagedBytes;
+        transitBytes += newer.transitBytes;
         modifiedNanos = newer.modifiedNanos;
         killPrivileges |= newer.killPrivileges;
         view = Math.min(view, newer.view);

@@ -18,11 +18,11 @@ final class Pushes {
     }
 
     /** Sends it, or joins whoever does; completes with the pods that have it, never exceptionally. */
-    CompletableFuture<List<Incarnation>> start(SliceId slice, long lengthBytes, int copies) {
+    CompletableFuture<List<Incarnation>> start(SliceId slice, long lengthBytes, int copies, boolean keptHere) {
         var mine = new CompletableFuture<List<Incarnation>>();
         var before = running.putIfAbsent(slice, mine);
         if (before != null) return before;
-        replication.push(slice, lengthBytes, copies).whenComplete((pods, failure) -> {
+        replication.push(slice, lengthBytes, copies, keptHere).whenComplete((pods, failure) -> {
             running.remove(slice, mine);
             if (failure != null) LOG.log(System.Logger.Level.WARNING, "a push failed instead of answering", failure);
             mine.complete(failure != null || pods == null ? List.of() : pods);

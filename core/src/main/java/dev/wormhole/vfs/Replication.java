@@ -14,12 +14,13 @@ import java.util.concurrent.CompletableFuture;
 public interface Replication {
     /**
      * Sends a sealed local slice on to pods that should hold it, the writer once, holders onwards. Completes, never
-     * exceptionally, with the pods (this one not among them) that made it durable, when {@code copies} - 1 did or none more
-     * can be reached.
+     * exceptionally, with the pods (this one not among them) that made it durable, when as many as are wanted did or none
+     * more can be reached.
      *
-     * @param copies how many pods should have it, this one included
+     * @param copies how many pods should have it, this one included if it keeps its copy
+     * @param keptHere whether this pod's copy stays; false for one in transit
      */
-    CompletableFuture<List<Incarnation>> push(SliceId slice, long lengthBytes, int copies);
+    CompletableFuture<List<Incarnation>> push(SliceId slice, long lengthBytes, int copies, boolean keptHere);
 
     /**
      * Reads a range of a slice that this pod does not hold, verified, from whichever holder answers; another one goes on
@@ -37,6 +38,15 @@ public interface Replication {
 
     /** Present storing pods, this one included if it stores. */
     int presentStoringPods();
+
+    /** The other pods that new slices may go to, unless they are absent. */
+    List<Room> rooms();
+
+    /**
+     * @param freeBytes what it last told that it still takes; may be out of date by what came since
+     * @param present whether it was heard of just now
+     */
+    record Room(Incarnation pod, long freeBytes, boolean present) {}
 
     /** Bytes of new data that the network can still take with the default copies, and its whole size, for statfs. */
     Capacity capacity();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.vfs;
 
+import dev.wormhole.content.OutOfSpaceException;
 import java.io.IOException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -56,6 +57,7 @@ final class Waiting {
         while (cause instanceof CompletionException && cause.getCause() != null) cause = cause.getCause();
         return switch (cause) {
             case DisconnectedException disconnected -> disconnected;
+            case OutOfSpaceException full -> new OutOfSpaceException(full.getMessage());
             case IOException io -> new IOException(io.getMessage(), io);
             case RuntimeException bug -> throw bug;
             case Error error -> throw error;

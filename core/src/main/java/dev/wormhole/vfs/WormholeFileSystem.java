@@ -2,6 +2,7 @@
 package dev.wormhole.vfs;
 
 import dev.wormhole.content.ContentStore;
+import dev.wormhole.content.OutOfSpaceException;
 import dev.wormhole.model.Answer;
 import dev.wormhole.model.Attributes;
 import dev.wormhole.model.Errno;
@@ -517,6 +518,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                         writeBack.commit(renamed, false, null);
                     } catch (DisconnectedException e) {
                         return Answer.refused(Errno.EROFS);
+                    } catch (OutOfSpaceException e) {
+                        return Answer.refused(Errno.ENOSPC);
                     }
                 }
             }
@@ -672,6 +675,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                     : writeBack.commit(inode, false, command).outcome();
         } catch (DisconnectedException e) {
             return Answer.refused(refusal(disconnected()));
+        } catch (OutOfSpaceException e) {
+            return Answer.refused(Errno.ENOSPC);
         }
         if (outcome instanceof Outcome.Refused(Errno errno)) return stale(errno);
         if (inode != null) {
@@ -769,6 +774,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                                 inode, false, new Command.SetAttributes(id, null, null, null, 0L, null, null, true));
                     } catch (DisconnectedException e) {
                         return Answer.refused(refusal(disconnected()));
+                    } catch (OutOfSpaceException e) {
+                        return Answer.refused(Errno.ENOSPC);
                     }
                     if (truncated.outcome() instanceof Outcome.Refused(Errno errno)) return stale(errno);
                 }
@@ -827,8 +834,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         }
         try {
             writeBack.commit(inode, false, null);
-        } catch (DisconnectedException e) {
-            // without a network they have no place yet; what is committed can be read
+        } catch (DisconnectedException | OutOfSpaceException e) {
+            // without a network, or room, they have no place yet; what is committed can be read
         }
     }
 
@@ -845,6 +852,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             return writeBack.write(file, offset, bytes, nowNanos(), killPrivileges);
         } catch (DisconnectedException e) {
             return Answer.refused(refusal(disconnected()));
+        } catch (OutOfSpaceException e) {
+            return Answer.refused(Errno.ENOSPC);
         }
     }
 
@@ -856,6 +865,9 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             if (file.inode.dirty) writeBack.commit(file.inode, false, null);
         } catch (DisconnectedException e) {
             return Answer.refused(refusal(disconnected()));
+        } catch (OutOfSpaceException e) {
+            file.lossesTold = file.inode.losses;
+            return Answer.refused(Errno.ENOSPC);
         } catch (IOException e) {
             file.lossesTold = file.inode.losses;
             throw e;
@@ -872,6 +884,9 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             writeBack.sync(file.inode);
         } catch (DisconnectedException e) {
             return Answer.refused(refusal(disconnected()));
+        } catch (OutOfSpaceException e) {
+            file.lossesTold = file.inode.losses;
+            return Answer.refused(Errno.ENOSPC);
         } catch (IOException e) {
             file.lossesTold = file.inode.losses;
             throw e;
@@ -914,10 +929,10 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 Attributes now = current(inode.id, true);
                 if (now == null) return Answer.refused(Errno.ESTALE);
                 long added = offset + length - Math.max(offset, Math.min(now.size(), offset + length));
-                if (added
-                        > Math.min(
-                                replication.capacity().freeBytes(),
-                                store.usage().freeBytes())) return Answer.refused(Errno.ENOSPC);
+                if (added > store.usage().freeBytes()
+                        && added > replication.capacity().freeBytes()
+                        && replication.rooms().stream().noneMatch(room -> room.freeBytes() >= added))
+                    return Answer.refused(Errno.ENOSPC);
             }
             if ((mode & KEEP_SIZE) == 0) {
                 Attributes now = current(inode.id, true);
@@ -926,6 +941,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             }
         } catch (DisconnectedException e) {
             return Answer.refused(refusal(disconnected()));
+        } catch (OutOfSpaceException e) {
+            return Answer.refused(Errno.ENOSPC);
         }
         return done();
     }
@@ -1009,6 +1026,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             }
         } catch (DisconnectedException e) {
             return Answer.refused(refusal(disconnected()));
+        } catch (OutOfSpaceException e) {
+            return Answer.refused(Errno.ENOSPC);
         }
         return Answer.refused(Errno.EBUSY);
     }

@@ -3,6 +3,8 @@ package dev.wormhole.vfs;
 
 import dev.wormhole.content.ContentStore;
 import dev.wormhole.content.CorruptSliceException;
+import dev.wormhole.content.OutOfSpaceException;
+import dev.wormhole.content.TransitFullException;
 import dev.wormhole.content.UnknownSliceException;
 import dev.wormhole.model.Answer;
 import dev.wormhole.model.Attributes;
@@ -20,10 +22,12 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -47,6 +51,10 @@ import org.jspecify.annotations.Nullable;
  * not be committed stay new and are tried again, with the next sync, close, or five seconds later. They are given up only
  * when the inode is gone or the store cannot read them back; every handle is then told once.
  *
+ * <p>A pod without room writes through: the slices are in transit, a bounded number of bytes at a time, and a commit names
+ * other pods alone, after they have them. Writers wait for earlier slices to leave. ENOSPC is answered to a write when no
+ * other pod has room either, by what they last told; if they told too much, to the sync or close.
+ *
  * <p>Thread-safe.
  */
 final class WriteBack {
@@ -58,6 +66,8 @@ final class WriteBack {
     private static final Duration ROOM_DEADLINE = Duration.ofSeconds(30);
     private static final Duration WATCH_EVERY = Duration.ofMillis(200);
     private static final int COPIES_FOR_SAFETY = 2;
+    /** What a slice takes beside its bytes and a 512th of them, at most, and a little more. */
+    private static final int SLICE_OVERHEAD_BYTES = 12_288;
     private static final Committed NOTHING = new Committed(new Outcome.Done(0), 0);
 
     private final Metadata metadata;
@@ -73,6 +83,10 @@ final class WriteBack {
     private final Set<OpenInode> dirtyInodes = ConcurrentHashMap.newKeySet();
     private final AtomicLong stagedBytes = new AtomicLong();
     private final AtomicInteger inodesWithAppends = new AtomicInteger();
+    /** Counts times that slices in transit left. */
+    private final AtomicLong transitLeft = new AtomicLong();
+    /** Counts commits that failed because no other pod had room. */
+    private final AtomicInteger refusedForRoom = new AtomicInteger();
     private final Semaphore background = new Semaphore(BACKGROUND_COMMITS_MAX);
     private final Object room = new Object();
     private final CountDownLatch stopped = new CountDownLatch(1);
@@ -123,48 +137,112 @@ final class WriteBack {
             throws IOException, InterruptedException {
         OpenInode inode = file.inode;
         waitForRoom(inode, bytes.remaining());
+        int start = bytes.position();
+        int refusedBefore = refusedForRoom.get();
+        long deadline = System.nanoTime() + ROOM_DEADLINE.toNanos();
         while (true) {
+            long leftBefore = transitLeft.get();
+            boolean wait = false;
             inode.lock.lock();
             try {
-                if (!(file.append ? inode.hasWrites() : inode.hasAppends()))
-                    return take(inode, file, offset, bytes, nowNanos, killPrivileges);
+                if (!(file.append ? inode.hasWrites() : inode.hasAppends())) {
+                    take(inode, file, offset + bytes.position() - start, bytes, nowNanos, killPrivileges);
+                    return Answer.ok(bytes.position() - start);
+                }
+            } catch (TransitFullException e) {
+                wait = true;
+            } catch (OutOfSpaceException e) {
+                return full(bytes.position() - start, e.getMessage());
+            } catch (IOException e) {
+                if (bytes.position() == start) throw e;
+                return Answer.ok(bytes.position() - start);
             } finally {
                 inode.lock.unlock();
             }
-            commit(inode, false, null); // appends and writes keep their order: what came first is committed first
+            if (!wait) {
+                commit(inode, false, null); // appends and writes keep their order: what came first is committed first
+            } else if (refusedForRoom.get() != refusedBefore && roomElsewhere() < store.transitBytes() + bytes.remaining()) {
+                return full(bytes.position() - start, "what came before finds no room either");
+            } else if (System.nanoTime() > deadline) {
+                if (bytes.position() > start) return Answer.ok(bytes.position() - start);
+                throw new IOException("new bytes cannot be sent to pods with room for 30 s");
+            } else {
+                awaitTransit(leftBefore);
+            }
         }
     }
 
-    private Answer<Integer> take(
+    private Answer<Integer> full(int taken, @Nullable String why) {
+        if (spaceTold.compareAndSet(false, true))
+            LOG.log(System.Logger.Level.WARNING, "no room for new bytes, here or elsewhere: {0}", why);
+        return taken > 0 ? Answer.ok(taken) : Answer.refused(Errno.ENOSPC);
+    }
+
+    /** Takes all bytes; on an exception those up to the buffer's position. The lock is held. */
+    private void take(
             OpenInode inode, OpenFile file, long offset, ByteBuffer bytes, long nowNanos, boolean killPrivileges)
             throws IOException {
         Generation into = current(inode, file.append);
         int start = bytes.position();
         long stagedBefore = into.stagedBytes;
         if (file.append && into.appended == 0) into.appendExpectedAt = offset;
+        boolean sealed = false;
         try {
-            StagedSlice full = into.take(store, nextId, offset, bytes);
-            if (full != null) push(inode, full);
-        } catch (IOException e) {
+            sealed = into.take(store, nextId, this::admit, offset, bytes);
+        } finally {
             if (bytes.position() == start) {
                 if (into.slices.isEmpty() && into.end == 0) dropEmpty(inode);
-                if (!(e instanceof dev.wormhole.content.OutOfSpaceException)) throw e;
-                if (spaceTold.compareAndSet(false, true))
-                    LOG.log(
-                            System.Logger.Level.WARNING,
-                            "the store of this pod is full: {0}; the network could still take {1} bytes",
-                            e.getMessage(),
-                            replication.capacity().freeBytes());
-                return Answer.refused(Errno.ENOSPC);
+            } else {
+                stagedBytes.addAndGet(into.stagedBytes - stagedBefore);
+                into.modifiedNanos = nowNanos;
+                into.killPrivileges |= killPrivileges;
+                into.view = Math.min(into.view, Math.max(file.view, inode.ownContent));
+                inode.accessedSinceChange = false;
             }
         }
-        stagedBytes.addAndGet(into.stagedBytes - stagedBefore);
-        into.modifiedNanos = nowNanos;
-        into.killPrivileges |= killPrivileges;
-        into.view = Math.min(into.view, Math.max(file.view, inode.ownContent));
-        inode.accessedSinceChange = false;
-        if (into.stagedBytes >= settings.commitBytes() || into.ranges.count() >= RANGES_MAX / 2) requestCommit(inode);
-        return Answer.ok(bytes.position() - start);
+        if (sealed) for (StagedSlice slice : into.slices) if (slice.sealed) push(inode, slice);
+        if (into.stagedBytes >= settings.commitBytes()
+                || into.transitBytes >= Generation.SLICE_BYTES
+                || into.ranges.count() >= RANGES_MAX / 2) requestCommit(inode);
+    }
+
+    /** See {@link Generation.Admission}. Counts what is on its way there already, as if it all went to the roomiest pod. */
+    private void admit(int bytes) throws IOException {
+        long room = roomElsewhere();
+        if (room < bytes + SLICE_OVERHEAD_BYTES)
+            throw new OutOfSpaceException("this pod is full, and no other one takes more than " + room + " bytes");
+        if (room < store.transitBytes() + bytes)
+            throw new TransitFullException("bytes on their way may fill the other pods");
+    }
+
+    /** Whether a slice of so many bytes fits, with what stores add to it. */
+    private static boolean takes(Replication.Room room, long bytes) {
+        return room.freeBytes() >= bytes + bytes / 512 + SLICE_OVERHEAD_BYTES;
+    }
+
+    private long roomElsewhere() {
+        long most = 0;
+        for (Replication.Room room : replication.rooms()) most = Math.max(most, room.freeBytes());
+        return most;
+    }
+
+    private void awaitTransit(long leftBefore) throws IOException, InterruptedException {
+        if (metadata.disconnected()) throw new DisconnectedException("no network to send new bytes to");
+        for (OpenInode inode : dirtyInodes) {
+            Generation now = inode.current; // a racy look: at worst it is seen 100 ms later
+            if (now != null && now.transitBytes > 0) requestCommit(inode);
+        }
+        synchronized (room) {
+            if (transitLeft.get() == leftBefore) room.wait(100);
+        }
+    }
+
+    private void endTransit(List<SliceId> slices) {
+        store.endTransit(slices);
+        transitLeft.incrementAndGet();
+        synchronized (room) {
+            room.notifyAll();
+        }
     }
 
     /** Makes the file at least so long with the next commit. */
@@ -311,6 +389,11 @@ final class WriteBack {
         CompletableFuture<Committed> second = null;
         Throwable failure = null;
         try {
+            if (generation.transitBytes > 0) {
+                if (metadata.view().attributes(inode.id) == null)
+                    throw new GoneException(inode.id + " is gone, its new bytes with it");
+                if (generation.crowded && store.usage().freeBytes() > 2 * generation.transitBytes) generation.restage = true;
+            }
             if (generation.restage) restage(inode, generation);
             generation.seal();
             List<NewSlice> slices = settle(inode, generation, replicated);
@@ -349,24 +432,21 @@ final class WriteBack {
         int copies = wish(inode).copies();
         List<SliceId> ids = new ArrayList<>(generation.slices.size());
         for (StagedSlice slice : generation.slices) {
-            ids.add(slice.id());
+            if (!slice.transit) ids.add(slice.id());
             push(inode, slice);
         }
         try {
-            store.sync(ids);
+            if (!ids.isEmpty()) store.sync(ids);
         } catch (IOException e) {
             generation.restage = true; // a failed sync is never tried again on the same bytes
             throw e;
         }
+        boolean forSync = replicated && settings.fsync() == FileSystemSettings.Fsync.REPLICATED;
         if (copies > 1 && replication.presentStoringPods() > 1) {
-            long deadline = System.nanoTime()
-                    + (replicated && settings.fsync() == FileSystemSettings.Fsync.REPLICATED
-                                    ? settings.syncDeadline()
-                                    : settings.closeWait())
-                            .toNanos();
+            long deadline = System.nanoTime() + (forSync ? settings.syncDeadline() : settings.closeWait()).toNanos();
             for (StagedSlice slice : generation.slices) {
                 var push = slice.push;
-                if (push == null) continue;
+                if (push == null || slice.transit) continue;
                 try {
                     push.get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
                 } catch (TimeoutException e) {
@@ -376,12 +456,14 @@ final class WriteBack {
                 }
             }
         }
+        long deadline = System.nanoTime() + settings.syncDeadline().toNanos();
+        for (StagedSlice slice : generation.slices) if (slice.transit) awaitElsewhere(inode, slice, forSync, deadline);
         var slices = new ArrayList<NewSlice>(generation.slices.size());
         for (StagedSlice slice : generation.slices) {
             var push = slice.push;
             List<Incarnation> others = push == null ? List.of() : push.getNow(List.of());
             var holders = new ArrayList<Incarnation>(1 + others.size());
-            holders.add(self);
+            if (!slice.transit) holders.add(self);
             for (Incarnation other : others) if (!holders.contains(other)) holders.add(other);
             slices.add(new NewSlice(slice.id(), slice.length, holders));
         }
@@ -389,8 +471,52 @@ final class WriteBack {
     }
 
     private void push(OpenInode inode, StagedSlice slice) {
+        if (slice.push != null) return;
         int copies = Math.min(COPIES_FOR_SAFETY, wish(inode).copies());
-        if (copies > 1 && slice.push == null) slice.push = pushes.start(slice.id(), slice.length, copies);
+        if (slice.transit) {
+            int others = 0;
+            for (Replication.Room room : replication.rooms()) if (takes(room, slice.length)) others++;
+            slice.push = pushes.start(slice.id(), slice.length, Math.max(1, Math.min(copies, others)), false);
+        } else if (copies > 1) {
+            slice.push = pushes.start(slice.id(), slice.length, copies, true);
+        }
+    }
+
+    /**
+     * Returns once a slice that does not stay here is durable on another pod, for a sync on min(2, copies) of those that are
+     * present and have room.
+     *
+     * @throws OutOfSpaceException when nobody takes it
+     */
+    private void awaitElsewhere(OpenInode inode, StagedSlice slice, boolean forSync, long deadline)
+            throws IOException, InterruptedException {
+        int wanted = forSync ? Math.min(COPIES_FOR_SAFETY, wish(inode).copies()) : 1;
+        while (true) {
+            push(inode, slice);
+            List<Incarnation> pods;
+            try {
+                pods = Objects.requireNonNull(slice.push)
+                        .get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
+            } catch (TimeoutException e) {
+                throw new IOException("slice " + slice.id() + ", which this pod has no room for, is not yet on another", e);
+            } catch (ExecutionException e) {
+                throw new IllegalStateException("a push failed instead of answering", e);
+            }
+            if (!pods.isEmpty() && (pods.size() >= wanted || !isRoomBeside(pods, slice.length))) return;
+            slice.push = null;
+            if (pods.isEmpty())
+                throw new OutOfSpaceException("this pod has no room for slice " + slice.id() + ", and no other pod took it");
+            if (System.nanoTime() > deadline)
+                throw new IOException("slice " + slice.id() + " is only on " + pods + ", and not on this pod");
+            if (stopped.await(100, TimeUnit.MILLISECONDS)) throw new IOException("the filesystem is closing");
+        }
+    }
+
+    /** Whether a present pod beside these, and beside this one, has room for so many bytes. */
+    private boolean isRoomBeside(Collection<Incarnation> pods, long bytes) {
+        for (Replication.Room room : replication.rooms())
+            if (room.present() && takes(room, bytes) && !pods.contains(room.pod())) return true;
+        return false;
     }
 
     private Command command(OpenInode inode, Generation generation, List<NewSlice> slices) {
@@ -437,7 +563,7 @@ final class WriteBack {
                     inode.lock.unlock();
                 }
                 for (int i = 0; i < slices.size(); i++)
-                    goOn(inode, slices.get(i), generation.slices.get(i).push);
+                    goOn(inode, slices.get(i), generation.slices.get(i));
             }
             case Outcome.Refused(Errno errno) -> {
                 if (inode.ownEnded(-1, metadata.view())) told.pagesStale(inode);
@@ -455,25 +581,38 @@ final class WriteBack {
         }
     }
 
-    /** What becomes of copies that were not durable when the commit named its holders. Their pods tell the log themselves. */
-    private void goOn(OpenInode inode, NewSlice slice, @Nullable CompletableFuture<List<Incarnation>> push) {
+    /**
+     * What becomes of copies that were not durable when the commit named its holders: their pods tell the log themselves. A
+     * slice in transit leaves when there are as many elsewhere as there can be.
+     */
+    private void goOn(OpenInode inode, NewSlice slice, StagedSlice staged) {
+        var push = staged.push;
         if (push == null) return;
+        SliceId id = slice.slice();
         int copies = wish(inode).copies();
+        if (staged.transit) {
+            List<Incarnation> pods = slice.durableOn();
+            if (pods.size() < copies && isRoomBeside(pods, slice.lengthBytes()))
+                pushes.start(id, slice.lengthBytes(), copies, false).thenRun(() -> endTransit(List.of(id)));
+            else endTransit(List.of(id));
+            return;
+        }
         push.thenAccept(pods -> {
             if (1 + pods.size() >= Math.min(COPIES_FOR_SAFETY, copies)) {
                 inode.lock.lock();
                 try {
-                    inode.safe(List.of(slice.slice()));
+                    inode.safe(List.of(id));
                 } finally {
                     inode.lock.unlock();
                 }
             }
-            if (copies > COPIES_FOR_SAFETY) pushes.start(slice.slice(), slice.lengthBytes(), copies);
+            if (copies > COPIES_FOR_SAFETY) pushes.start(id, slice.lengthBytes(), copies, true);
         });
     }
 
     private void finish(OpenInode inode, Generation generation, @Nullable Throwable failure) {
         boolean gone = failure instanceof GoneException;
+        boolean known = generation.crowded && failure instanceof OutOfSpaceException;
         inode.lock.lock();
         try {
             inode.committing = null;
@@ -483,6 +622,8 @@ final class WriteBack {
                 settled(inode, generation);
             } else {
                 generation.sinceNanos = nanoClock.getAsLong();
+                generation.crowded = failure instanceof OutOfSpaceException;
+                if (generation.crowded) refusedForRoom.incrementAndGet();
                 if (inode.current != null) generation.absorb(inode.current);
                 inode.current = generation;
             }
@@ -495,7 +636,9 @@ final class WriteBack {
         if (gone) giveUp(generation.slices);
         if (failure != null)
             LOG.log(
-                    failure instanceof DisconnectedException ? System.Logger.Level.DEBUG : System.Logger.Level.WARNING,
+                    known || failure instanceof DisconnectedException
+                            ? System.Logger.Level.DEBUG
+                            : System.Logger.Level.WARNING,
                     "new bytes of " + inode.id
                             + (gone ? " are given up" : " are not committed and will be tried again"),
                     failure);
@@ -521,7 +664,7 @@ final class WriteBack {
                             if (store.read(slice, offset + buffer.position(), buffer) < 0)
                                 throw new UnknownSliceException(slice);
                         buffer.flip();
-                        fresh.take(store, nextId, at, buffer);
+                        fresh.take(store, nextId, this::admit, at, buffer);
                     } catch (UnknownSliceException | CorruptSliceException e) {
                         lost++;
                         LOG.log(System.Logger.Level.ERROR, wanted + " new bytes of " + inode.id + " are lost", e);
@@ -542,6 +685,7 @@ final class WriteBack {
             generation.ranges = fresh.ranges;
             generation.slices = fresh.slices;
             generation.stagedBytes = fresh.stagedBytes;
+            generation.transitBytes = fresh.transitBytes;
             if (generation.append) generation.appended = fresh.appended;
             generation.restage = false;
             if (lost > 0) inode.losses++;
@@ -557,6 +701,7 @@ final class WriteBack {
         for (StagedSlice slice : slices) {
             if (slice.sealed) sealed.add(slice.id());
             else slice.writer.close();
+            if (slice.transit) endTransit(List.of(slice.id()));
         }
         if (sealed.isEmpty()) return;
         // other pods may have them; the answer does not matter: what is not abandoned now is settled by the next start
@@ -609,8 +754,8 @@ final class WriteBack {
     }
 
     /**
-     * Makes committed slices durable on min(2, copies, present) pods, as far as this pod has their bytes. A pod that answers
-     * that it has a slice counts at once; it tells the log itself.
+     * Makes committed slices durable on min(2, copies) of the pods that are present and have room, as far as this pod has
+     * their bytes. A pod that answers that it has a slice counts at once; it tells the log itself.
      */
     private void makeSafe(OpenInode inode) throws IOException, InterruptedException {
         long deadline = System.nanoTime() + settings.syncDeadline().toNanos();
@@ -682,14 +827,14 @@ final class WriteBack {
     }
 
     /**
-     * Sends slices that are here to another pod; those on enough disks then are added to {@code safe}. This pod's own copy
+     * Sends slices that are here to another pod; those on as many disks as can be are added to {@code safe}. This pod's own copy
      * counts once the log says that it is meant to keep it.
      */
     private void spread(Map<SliceId, SliceRecord> slices, int wanted, long deadline, Set<SliceId> safe)
             throws InterruptedException {
         var running = new LinkedHashMap<SliceRecord, CompletableFuture<List<Incarnation>>>();
         for (SliceRecord slice : slices.values())
-            running.put(slice, pushes.start(slice.slice(), slice.lengthBytes(), wanted));
+            running.put(slice, pushes.start(slice.slice(), slice.lengthBytes(), wanted, true));
         for (var push : running.entrySet()) {
             Set<Incarnation> pods = copies(push.getKey());
             try {
@@ -699,7 +844,8 @@ final class WriteBack {
             } catch (ExecutionException e) {
                 throw new IllegalStateException("a push failed instead of answering", e);
             }
-            if (pods.size() >= wanted) safe.add(push.getKey().slice());
+            SliceRecord slice = push.getKey();
+            if (pods.size() >= wanted || !isRoomBeside(pods, slice.lengthBytes())) safe.add(slice.slice());
         }
     }
 
@@ -758,7 +904,8 @@ final class WriteBack {
                     commit(inode, false, null);
                     done.complete(null);
                 } catch (Throwable e) {
-                    done.completeExceptionally(e);
+                    if (metadata.view().attributes(inode.id) == null) done.complete(null); // nobody can miss them
+                    else done.completeExceptionally(e);
                 }
             });
         }

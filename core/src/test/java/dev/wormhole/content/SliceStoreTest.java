@@ -684,4 +684,87 @@ final class SliceStoreTest {
         for (int i = 1; i <= 160; i++) again.verify(id(i));
         assertThat(again.openFiles()).isLessThanOrEqualTo(16);
     }
+
+    // ---- in transit
+
+    @Test
+    void slicesInTransitAreReadInEveryStateAndNeverCount() throws IOException {
+        for (int length : new int[] {1, 4095, 4096, 4097, BLOCK - 1, BLOCK, BLOCK + 1, 300_000, 16 * MIB}) {
+            SliceId slice = id(length);
+            byte[] bytes = content(slice, length);
+            var random = new Random(length);
+            try (var store = open(new SliceStore.Config(0, 0, 0, 8 * MIB, 256 << 10, 16))) {
+                assertThatThrownBy(() -> store.stage(slice, 0)).isInstanceOf(OutOfSpaceException.class);
+                var writer = store.stageTransit(slice, Math.min(length, 5000));
+                for (int at = 0; at < length; ) {
+                    int n = Math.min(length - at, 1 + random.nextInt(random.nextBoolean() ? 3 * MIB : 5000));
+                    writer.append(ByteBuffer.wrap(bytes, at, n));
+                    at += n;
+                    assertThat(store.length(slice)).isEqualTo(at);
+                    int from = random.nextInt(at);
+                    assertThat(get(store, slice, from, at - from, random.nextBoolean()))
+                            .isEqualTo(Arrays.copyOfRange(bytes, from, at));
+                }
+                writer.seal();
+                writer.close();
+                assertThat(get(store, slice)).isEqualTo(bytes);
+                assertThat(get(store, slice, length, 1, false)).isEmpty();
+                assertThat(store.isDurable(slice)).isFalse();
+                assertThat(store.usage().usedBytes()).isZero();
+                store.forEachDurable(seen -> assertThat(seen).isNull());
+                assertThatThrownBy(() -> store.sync(List.of(slice))).isInstanceOf(UnknownSliceException.class);
+                assertThatThrownBy(() -> writer.append(ByteBuffer.wrap(bytes))).isInstanceOf(IllegalStateException.class);
+                assertThatThrownBy(() -> store.stageTransit(slice, 1)).isInstanceOf(IllegalStateException.class);
+                if (random.nextBoolean()) store.endTransit(List.of(slice));
+                else store.delete(List.of(slice));
+                assertThat(store.length(slice)).isEqualTo(-1);
+                assertThatThrownBy(() -> get(store, slice, 0, 1, false)).isInstanceOf(UnknownSliceException.class);
+                assertThat(store.transitBytes()).isZero();
+            }
+        }
+    }
+
+    @Test
+    void theMemoryForSlicesInTransitIsBoundedAndARefusalTakesNothing() throws IOException {
+        try (var store = open()) {
+            var writers = new ArrayList<ContentStore.SliceWriter>();
+            byte[] bytes = new byte[MIB + 1];
+            for (int i = 0; ; i++) {
+                try {
+                    writers.add(store.stageTransit(id(i), bytes.length));
+                } catch (TransitFullException full) {
+                    break;
+                }
+                writers.getLast().append(ByteBuffer.wrap(bytes));
+            }
+            assertThat(store.transitBytes()).isBetween(60L * MIB, SliceStore.TRANSIT_BYTES_MAX);
+            var refused = ByteBuffer.wrap(bytes);
+            var last = writers.getLast();
+            assertThatThrownBy(() -> last.append(ByteBuffer.allocate(5 * MIB))).isInstanceOf(TransitFullException.class);
+            assertThat(last.length()).isEqualTo(bytes.length);
+            writers.getFirst().close(); // not sealed: given up
+            writers.get(1).seal();
+            store.endTransit(List.of(id(1)));
+            last.append(refused);
+            assertThat(refused.hasRemaining()).isFalse();
+            for (var writer : writers) writer.close();
+            assertThat(store.transitBytes()).isZero();
+        }
+    }
+
+    @Test
+    void aSliceThatComesBackWhileItsCopyIsInTransitStays() throws IOException {
+        SliceId slice = id(1);
+        byte[] bytes = content(slice, 10_000);
+        try (var store = open()) {
+            var writer = store.stageTransit(slice, bytes.length);
+            writer.append(ByteBuffer.wrap(bytes));
+            writer.seal();
+            put(store, slice, bytes, 0);
+            store.sync(List.of(slice));
+            store.endTransit(List.of(slice));
+            assertThat(store.isDurable(slice)).isTrue();
+            assertThat(get(store, slice)).isEqualTo(bytes);
+        }
+    }
 }

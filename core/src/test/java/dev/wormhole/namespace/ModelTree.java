@@ -268,7 +268,8 @@ final class ModelTree {
         Errno errno = file(id);
         if (errno != null) return errno;
         for (Introduced slice : introduced) {
-            if (!slices.containsKey(slice.slice) && dead.contains(slice.slice)) return ESTALE;
+            if (slices.containsKey(slice.slice)) continue;
+            if (dead.contains(slice.slice) || slice.durableOn.stream().noneMatch(acknowledged::containsKey)) return ESTALE;
         }
         for (Part part : parts)
             if (!slices.containsKey(part.slice) && introduced.stream().noneMatch(s -> s.slice == part.slice))

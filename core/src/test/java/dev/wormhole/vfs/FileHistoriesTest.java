@@ -77,14 +77,26 @@ class FileHistoriesTest {
         run(seed, 2, 800, true);
     }
 
+    /** The first pod keeps some of its bytes, or none, and writes the others through. */
+    @ParameterizedTest
+    @ValueSource(longs = {31, 32, 33, 34, 35, 36, 37, 38})
+    void aFullPodReadsWritesAndCrashesLikeAnyOther(long seed) throws Exception {
+        run(seed, 2, 800, true, seed % 4 == 0 ? 0 : new Random(seed).nextLong(1 << 20));
+    }
+
     private void run(long seed, int pods, int steps, boolean crashes) throws Exception {
+        run(seed, pods, steps, crashes, 4L << 30);
+    }
+
+    private void run(long seed, int pods, int steps, boolean crashes, long firstLimitBytes) throws Exception {
         System.out.println("FileHistoriesTest seed " + seed);
         var random = new Random(seed);
         try (var network = new SimulatedNetwork()) {
             network.settings = SimulatedNetwork.settings(
                     Duration.ofMillis(random.nextBoolean() ? 1 : 3_600_000), Duration.ofMillis(random.nextInt(10)));
-            for (int i = 0; i < pods; i++) network.add();
-            new History(network, random, seed).run(steps, crashes);
+            network.add(firstLimitBytes);
+            for (int i = 1; i < pods; i++) network.add();
+            new History(network, random, seed, firstLimitBytes < 4L << 30).run(steps, crashes);
         }
     }
 
@@ -92,12 +104,14 @@ class FileHistoriesTest {
         private final SimulatedNetwork network;
         private final Random random;
         private final long seed;
+        private final boolean firstIsFull;
         private final TreeMap<String, Bytes> names = new TreeMap<>();
         private final List<Open> open = new ArrayList<>();
         private Program program;
         private int step;
 
-        History(SimulatedNetwork network, Random random, long seed) {
+        History(SimulatedNetwork network, Random random, long seed, boolean firstIsFull) {
+            this.firstIsFull = firstIsFull;
             this.network = network;
             this.random = random;
             this.seed = seed;
@@ -289,7 +303,9 @@ class FileHistoriesTest {
                     .orElseThrow();
             pod.kill(random.nextLong());
             open.clear();
-            boolean elsewhere = network.pods.size() > 1 && random.nextBoolean();
+            // what a full pod has no room for is on the other one alone
+            boolean complete = !firstIsFull || pod == network.pods.getFirst();
+            boolean elsewhere = network.pods.size() > 1 && complete && random.nextBoolean();
             if (elsewhere) {
                 // while it is down, the other pod has everything that was synced
                 for (var other : network.pods) if (other.up) program = other.program();

@@ -79,7 +79,12 @@ final class SimulatedNetwork implements AutoCloseable {
     }
 
     Pod add() throws Exception {
-        var pod = new Pod("pod-" + (pods.size() + 1));
+        return add(4L << 30);
+    }
+
+    /** @param limitBytes what its store takes; 0 for a witness */
+    Pod add(long limitBytes) throws Exception {
+        var pod = new Pod("pod-" + (pods.size() + 1), limitBytes);
         pods.add(pod);
         pod.start();
         return pod;
@@ -134,6 +139,7 @@ final class SimulatedNetwork implements AutoCloseable {
     /** One pod: a namespace, a store, a filesystem. */
     final class Pod implements Metadata, Replication {
         final String name;
+        private final long limitBytes;
         private final CrashingVolume volume = new CrashingVolume(64L << 30);
         private final long token = new Random().nextLong();
         private final AtomicLong counter = new AtomicLong(1_000);
@@ -145,6 +151,8 @@ final class SimulatedNetwork implements AutoCloseable {
         volatile boolean disconnected;
         volatile boolean keepsDiscarded;
         volatile boolean losesPushAnswers;
+        /** The free space that others believe in; the real one while it is negative. */
+        volatile long toldRoom = -1;
         private volatile boolean sessionOpen;
         private final Set<SliceId> claims = ConcurrentHashMap.newKeySet();
         private int life;
@@ -158,14 +166,15 @@ final class SimulatedNetwork implements AutoCloseable {
         private volatile @Nullable WormholeFileSystem files;
         private @Nullable Thread applier;
 
-        Pod(String name) {
+        Pod(String name, long limitBytes) {
             this.name = name;
+            this.limitBytes = limitBytes;
         }
 
         void start() throws Exception {
             var slices = SliceStore.open(
                     volume,
-                    new SliceStore.Config(4L << 30, 0, 0, 64L << 20, 16 << 20, 64),
+                    new SliceStore.Config(limitBytes, 0, 0, 64L << 20, 16 << 20, 64),
                     damaged -> {},
                     Runnable::run,
                     new Random(1));
@@ -178,7 +187,13 @@ final class SimulatedNetwork implements AutoCloseable {
             int mine = ++life;
             applier = Thread.ofPlatform().daemon().name("apply-" + name).start(() -> apply(mine));
             if (incarnation == null) {
-                var settings = new PodSettings(name, PodSettings.Role.STORAGE, false, "", List.of(), 1L << 40);
+                var settings = new PodSettings(
+                        name,
+                        limitBytes > 0 ? PodSettings.Role.STORAGE : PodSettings.Role.WITNESS,
+                        false,
+                        "",
+                        List.of(),
+                        limitBytes);
                 Outcome admitted = sessionless(new Command.AdmitPod(token, settings));
                 incarnation = new Incarnation((int) ((Outcome.Done) admitted).value());
             }
@@ -439,7 +454,7 @@ final class SimulatedNetwork implements AutoCloseable {
         // ---- other pods
 
         @Override
-        public CompletableFuture<List<Incarnation>> push(SliceId slice, long lengthBytes, int copies) {
+        public CompletableFuture<List<Incarnation>> push(SliceId slice, long lengthBytes, int copies, boolean keptHere) {
             var pushed = new CompletableFuture<List<Incarnation>>();
             CountDownLatch gate = pushGate;
             FaultyStore from = store();
@@ -448,13 +463,15 @@ final class SimulatedNetwork implements AutoCloseable {
                 try {
                     gate.await();
                     for (Pod other : pods) {
-                        if (got.size() >= copies - 1) break;
+                        if (got.size() >= (keptHere ? copies - 1 : copies)) break;
                         if (other == this || !other.up || other.disconnected || disconnected) continue;
-                        other.receive(from, slice, lengthBytes);
-                        got.add(other.incarnation());
+                        try {
+                            other.receive(from, slice, lengthBytes);
+                            got.add(other.incarnation());
+                        } catch (IOException e) {
+                            // the other one is gone, or full, or this one is gone
+                        }
                     }
-                } catch (IOException e) {
-                    // the other one is gone, or this one is
                 } catch (Throwable e) {
                     pushed.completeExceptionally(e);
                 }
@@ -504,13 +521,33 @@ final class SimulatedNetwork implements AutoCloseable {
         @Override
         public int presentStoringPods() {
             int present = 0;
-            for (Pod pod : pods) if (pod.up && !pod.disconnected) present++;
+            for (Pod pod : pods) if (pod.up && !pod.disconnected && pod.limitBytes > 0) present++;
             return present;
         }
 
         @Override
         public Capacity capacity() {
-            return new Capacity(1L << 40, 1L << 39);
+            long total = 0;
+            long free = 0;
+            for (Pod pod : pods) {
+                if (!pod.up) continue;
+                total += pod.limitBytes;
+                free += pod.room();
+            }
+            return new Capacity(total / wish.copies(), free / wish.copies());
+        }
+
+        @Override
+        public List<Room> rooms() {
+            var rooms = new ArrayList<Room>();
+            for (Pod pod : pods)
+                if (pod != this && pod.up && pod.limitBytes > 0)
+                    rooms.add(new Room(pod.incarnation(), pod.toldRoom >= 0 ? pod.toldRoom : pod.room(), !pod.disconnected));
+            return rooms;
+        }
+
+        private long room() {
+            return store().full ? 0 : store().usage().freeBytes();
         }
 
         // ---- as a program
@@ -537,6 +574,21 @@ final class SimulatedNetwork implements AutoCloseable {
             SliceWriter writer = store.stage(slice, expectedBytes);
             staged.put(slice, true);
             return writer;
+        }
+
+        @Override
+        public SliceWriter stageTransit(SliceId slice, int expectedBytes) throws IOException {
+            return store.stageTransit(slice, expectedBytes);
+        }
+
+        @Override
+        public void endTransit(Collection<SliceId> slices) {
+            store.endTransit(slices);
+        }
+
+        @Override
+        public long transitBytes() {
+            return store.transitBytes();
         }
 
         @Override

@@ -573,14 +573,16 @@ class WormholeFileSystemTest {
     }
 
     @Test
-    void aFullStoreRefusesTheWriteAndKeepsWhatIsThere() throws Exception {
+    void aFullNetworkRefusesTheWriteAndKeepsWhatIsThere() throws Exception {
         long handle = a.open("f", O_RDWR | O_CREAT);
         a.write(handle, 0, bytes("kept"));
         a.sync(handle);
         podA.store().full = true;
+        podB.store().full = true;
         assertThat(refusal(() -> ok(a.files().write(handle, 4, ByteBuffer.wrap(bytes("no")), false))))
                 .isEqualTo(Errno.ENOSPC);
         podA.store().full = false;
+        podB.store().full = false;
         a.close(handle);
         assertThat(text(b.content("f"))).isEqualTo("kept");
     }

@@ -61,8 +61,8 @@ final class PodReplication implements Replication {
     }
 
     @Override
-    public CompletableFuture<List<Incarnation>> push(SliceId slice, long lengthBytes, int copies) {
-        return push(slice, lengthBytes, copies, new LinkedHashSet<>(), new HashSet<>());
+    public CompletableFuture<List<Incarnation>> push(SliceId slice, long lengthBytes, int copies, boolean keptHere) {
+        return push(slice, lengthBytes, copies, keptHere, new LinkedHashSet<>(), new HashSet<>());
     }
 
     /** Tries the best pods; those that did not take it are left out of the next try. */
@@ -70,13 +70,17 @@ final class PodReplication implements Replication {
             SliceId slice,
             long lengthBytes,
             int copies,
+            boolean keptHere,
             LinkedHashSet<Incarnation> durable,
             HashSet<Incarnation> tried) {
         var members = cluster.members();
         var candidates = new ArrayList<Member>();
         boolean storesHere = false;
         for (Member member : members.all()) {
-            if (member.incarnation().equals(self)) storesHere = member.stores();
+            if (member.incarnation().equals(self)) {
+                if (!keptHere) continue;
+                storesHere = member.stores();
+            }
             if (tried.contains(member.incarnation()) || durable.contains(member.incarnation())) continue;
             if (member.presence() == Presence.PRESENT) candidates.add(member);
         }
@@ -99,7 +103,7 @@ final class PodReplication implements Replication {
                 .thenCompose(took -> {
                     for (Incarnation target : chain) if (!took.contains(target)) cluster.suspect(target);
                     durable.addAll(took);
-                    return push(slice, lengthBytes, copies, durable, tried);
+                    return push(slice, lengthBytes, copies, keptHere, durable, tried);
                 });
     }
 
@@ -180,6 +184,15 @@ final class PodReplication implements Replication {
     @Override
     public int presentStoringPods() {
         return cluster.presentStoring().size();
+    }
+
+    @Override
+    public List<Room> rooms() {
+        var rooms = new ArrayList<Room>();
+        for (Member member : cluster.members().all())
+            if (member.acceptsSlices() && !member.incarnation().equals(self))
+                rooms.add(new Room(member.incarnation(), member.freeBytes(), member.presence() == Presence.PRESENT));
+        return rooms;
     }
 
     /**

@@ -30,6 +30,21 @@ final class ReceivingStore implements ContentStore {
     }
 
     @Override
+    public SliceWriter stageTransit(SliceId slice, int expectedBytes) throws IOException {
+        return store.stageTransit(slice, expectedBytes);
+    }
+
+    @Override
+    public void endTransit(Collection<SliceId> slices) {
+        store.endTransit(slices);
+    }
+
+    @Override
+    public long transitBytes() {
+        return store.transitBytes();
+    }
+
+    @Override
     public int read(SliceId slice, long offset, ByteBuffer into) throws IOException {
         return store.read(slice, offset, into);
     }
