@@ -173,7 +173,7 @@ final class StatusReport {
                     "reclaim", totals.unnamedSlices() + " slices that nothing names any more", 0, 0, null));
         if (totals.orphans() > 0)
             jobs.add(new NetworkStatus.Job(
-                    "reclaim", totals.orphans() + " deleted files, until no program has them open", 0, 0, null));
+                    "reclaim", totals.orphans() + " deleted files", 0, 0, whyOrphansStay(parts)));
         Situation.Facts facts = parts.repairer().facts();
         return new NetworkStatus.ReplicationStatus(
                 totals.slices(),
@@ -182,6 +182,20 @@ final class StatusReport {
                 facts == null ? 0 : facts.bytesToCopy(),
                 facts == null ? 0 : facts.bytesToCopy(),
                 List.copyOf(jobs));
+    }
+
+    /** Which pod has the oldest orphan open, or has not said yet that it has not; null when it goes with the next round. */
+    private static @Nullable String whyOrphansStay(Pod.Parts parts) {
+        for (var orphan : parts.log().view().orphans(null, 1)) {
+            var names = new ArrayList<String>();
+            for (Incarnation holder : orphan.holders()) names.add(parts.cluster().name(holder));
+            if (!names.isEmpty()) return "open on " + String.join(", ", names);
+            for (PodRecord pod : parts.log().view().pods())
+                if (!pod.absent() && pod.orphansAcknowledgedIndex() < orphan.orphanedIndex())
+                    names.add(pod.settings().name());
+            if (!names.isEmpty()) return "not acknowledged yet by " + String.join(", ", names);
+        }
+        return null;
     }
 
     private static String words(String constant) {
