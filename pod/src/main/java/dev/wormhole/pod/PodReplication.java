@@ -125,12 +125,16 @@ final class PodReplication implements Replication {
 
     /** Whether every one of the pods says, now, that it has the slice durably. */
     boolean allHold(SliceId slice, List<Incarnation> pods, ContentStore own) throws InterruptedException {
-        byte[] body = Messages.writer().putList(List.of(slice), Messages.Writer::putSlice).toBytes();
+        byte[] body = Messages.writer()
+                .putList(List.of(slice), Messages.Writer::putSlice)
+                .toBytes();
         for (Incarnation pod : pods) {
             try {
                 boolean holds = pod.equals(self)
                         ? own.isDurable(slice)
-                        : peers.await(pod, Calls.HOLDS, body, Calls.HOLDS_DEADLINE).body()[0] == 1;
+                        : peers.await(pod, Calls.HOLDS, body, Calls.HOLDS_DEADLINE)
+                                        .body()[0]
+                                == 1;
                 if (!holds) return false;
             } catch (PeerException | ArrayIndexOutOfBoundsException noAnswer) {
                 return false;
@@ -161,7 +165,8 @@ final class PodReplication implements Replication {
             var names = new ArrayList<String>();
             for (Incarnation holder : holders) names.add(cluster.name(holder));
             throw new IOException(
-                    "slice " + slice.slice() + " cannot be read from its holders " + names + ": " + failure.getMessage(),
+                    "slice " + slice.slice() + " cannot be read from its holders " + names + ": "
+                            + failure.getMessage(),
                     failure);
         }
     }
