@@ -468,7 +468,8 @@ public final class RaftLog implements AutoCloseable {
         RaftServerConfigKeys.Rpc.setRequestTimeout(p, millis(timing.request()));
         // A new voter counts as silent for an election timeout already when it is added, and a listener that became one
         // votes only once it has the entry that says so: a leader that gave up in between could never be elected again.
-        RaftServerConfigKeys.LeaderElection.setLeaderStepDownWaitTime(p, millis(timing.electionMax().multipliedBy(3)));
+        RaftServerConfigKeys.LeaderElection.setLeaderStepDownWaitTime(
+                p, millis(timing.electionMax().multipliedBy(3)));
         RaftServerConfigKeys.LeaderElection.setPreVote(p, true);
         RaftServerConfigKeys.setStagingTimeout(p, millis(timing.electionMax().multipliedBy(10)));
         // A pause never closes the server; leadership is lost by the pause itself.

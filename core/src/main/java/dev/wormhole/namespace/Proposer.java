@@ -126,6 +126,11 @@ public final class Proposer {
         if (inFlight != null && inFlight.sequence == sequence) inFlight.sendAgainNanos = notBeforeNanos;
     }
 
+    /** Another leader is known: the batch in flight, if any, goes to it now. The old one may never answer. */
+    public synchronized void leaderChanged(long nowNanos) {
+        if (inFlight != null) inFlight.sendAgainNanos = nowNanos;
+    }
+
     /** This pod's own apply met the batch, for the first time or as a repeat. Other sequences are passed over. */
     public void applied(long sequence, long index, List<Outcome> outcomes) {
         Batch batch;
@@ -137,8 +142,7 @@ public final class Proposer {
                         + outcomes.size() + " outcomes");
             inFlight = null;
         }
-        for (int i = 0; i < outcomes.size(); i++)
-            batch.futures.get(i).complete(new Applied(outcomes.get(i), index));
+        for (int i = 0; i < outcomes.size(); i++) batch.futures.get(i).complete(new Applied(outcomes.get(i), index));
     }
 
     /** Apply said that there is no such session: everything under way and queued fails, and so will what is proposed. */
@@ -195,8 +199,10 @@ public final class Proposer {
     /** A rough size in bytes, for the bound alone. */
     private static int weight(Command command) {
         return switch (command) {
-            case Command.Write write -> 100 + 50 * (write.slices().size() + write.extents().size());
-            case Command.Append append -> 100 + 50 * (append.slices().size() + append.parts().size());
+            case Command.Write write ->
+                100 + 50 * (write.slices().size() + write.extents().size());
+            case Command.Append append ->
+                100 + 50 * (append.slices().size() + append.parts().size());
             case Command.SetXattr xattr -> 100 + xattr.value().length;
             case Command.AddHolders holders -> 50 + 9 * holders.slices().size();
             case Command.LoseHolder holders -> 50 + 9 * holders.slices().size();

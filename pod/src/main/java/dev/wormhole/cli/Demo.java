@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.cli;
 
-import com.google.gson.JsonParseException;
 import dev.wormhole.config.HostPort;
 import dev.wormhole.config.PodConfig;
 import dev.wormhole.config.Size;
@@ -91,11 +90,11 @@ record Demo(Path directory, boolean madeDirectory, List<Pod> pods) {
     /** Of a directory that has one. */
     static Optional<Demo> load(Path directory) {
         try {
-            var form = Json.to(Form.class, Json.parse(Files.readString(form(directory))));
+            var form = Json.read(Form.class, Files.readString(form(directory)));
             return Optional.of(of(directory, new Form(form.madeDirectory, List.copyOf(form.ports))));
         } catch (NoSuchFileException e) {
             return Optional.empty();
-        } catch (IOException | JsonParseException e) {
+        } catch (IOException e) {
             throw new CliException(ExitCode.FAILED, "cannot read " + form(directory) + ": " + e.getMessage(), "", e);
         }
     }

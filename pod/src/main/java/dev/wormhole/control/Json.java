@@ -25,6 +25,15 @@ public final class Json {
         return LINE.fromJson(json, type);
     }
 
+    /** @throws java.io.IOException if the text is no JSON of that form */
+    public static <T> T read(Class<T> type, String text) throws java.io.IOException {
+        try {
+            return to(type, parse(text));
+        } catch (JsonParseException failure) {
+            throw new java.io.IOException("this is no JSON of the right form: " + failure.getMessage(), failure);
+        }
+    }
+
     /** One line, without its end. */
     public static String line(Object value) {
         return LINE.toJson(value);

@@ -26,7 +26,7 @@ final class Calls {
     static final int NOT_LEADER = PeerRefused.CODES_FREE;
 
     static final Duration SUBMIT_DEADLINE = Duration.ofSeconds(2);
-    static final Duration BARRIER_DEADLINE = Duration.ofMillis(800);
+    static final Duration BARRIER_DEADLINE = Duration.ofMillis(500);
     static final Duration HEARTBEAT_EVERY = Duration.ofMillis(250);
     static final Duration HEARTBEAT_DEADLINE = Duration.ofMillis(1000);
 

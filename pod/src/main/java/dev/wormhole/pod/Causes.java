@@ -10,8 +10,8 @@ final class Causes {
 
     static Throwable of(Throwable failure) {
         Throwable cause = failure;
-        while ((cause instanceof ExecutionException || cause instanceof CompletionException) && cause.getCause() != null)
-            cause = cause.getCause();
+        while ((cause instanceof ExecutionException || cause instanceof CompletionException)
+                && cause.getCause() != null) cause = cause.getCause();
         return cause;
     }
 

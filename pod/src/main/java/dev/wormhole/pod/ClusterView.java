@@ -65,8 +65,8 @@ final class ClusterView {
         var list = new ArrayList<Member>(records.size());
         for (PodRecord record : records) {
             var known = seen.get(record.incarnation());
-            boolean late = !record.incarnation().equals(self)
-                    && (known == null || known.presence() != Presence.PRESENT);
+            boolean late =
+                    !record.incarnation().equals(self) && (known == null || known.presence() != Presence.PRESENT);
             long free = known == null ? 0 : known.state().freeBytes();
             list.add(Member.of(record, late, free));
         }

@@ -53,15 +53,17 @@ final class ControlCommands {
                         new NetworkStatus.Pods(StatusReport.of(parts(), pod).pods())));
         handlers.put(
                 Commands.EXPLAIN,
-                (arguments, progress) -> Json.of(explain(
-                        Json.to(Commands.PathArgument.class, arguments).path())));
+                (arguments, progress) -> Json.of(
+                        explain(Json.to(Commands.PathArgument.class, arguments).path())));
         handlers.put(Commands.STOP, (arguments, progress) -> {
             // The answer goes out first; the process ends behind it.
             Thread.ofPlatform().name("stop").start(() -> pod.stop("wormhole down"));
             return Json.of(new Empty());
         });
-        handlers.put(Commands.CONFIG, (arguments, progress) -> Json.of(
-                new Commands.ConfigText(parts().log().view().configuration().toml())));
+        handlers.put(
+                Commands.CONFIG,
+                (arguments, progress) -> Json.of(new Commands.ConfigText(
+                        parts().log().view().configuration().toml())));
         handlers.put(Commands.APPLY, (arguments, progress) -> {
             apply(Json.to(Commands.ConfigText.class, arguments).toml());
             return Json.of(new Empty());
@@ -95,15 +97,17 @@ final class ControlCommands {
                 if (!pod.doing().equals(told)) progress.report(told = pod.doing(), 0, 0);
                 if (!progress.watched()) return;
             } catch (ExecutionException failure) {
-                throw new ControlException(
-                        ControlException.FAILED, Causes.message(failure), "");
+                throw new ControlException(ControlException.FAILED, Causes.message(failure), "");
             }
         }
     }
 
     private static Outcome propose(Pod.Parts parts, Command command) throws ControlException, InterruptedException {
         try {
-            return parts.log().propose(command).get(COMMAND_SECONDS, TimeUnit.SECONDS).outcome();
+            return parts.log()
+                    .propose(command)
+                    .get(COMMAND_SECONDS, TimeUnit.SECONDS)
+                    .outcome();
         } catch (ExecutionException failure) {
             throw new ControlException(
                     ControlException.NOT_READY, Causes.message(failure), "try again when the network is back");
@@ -211,8 +215,12 @@ final class ControlCommands {
         log.barrier();
         PodRecord leaver = null;
         for (PodRecord each : log.view().pods())
-            if (each.settings().name().equals(name.isEmpty() ? pod.config().pod().name() : name)) leaver = each;
-        if (leaver == null) throw new ControlException(ControlException.NOT_FOUND, "there is no pod named " + name, "see wormhole pods");
+            if (each.settings()
+                    .name()
+                    .equals(name.isEmpty() ? pod.config().pod().name() : name)) leaver = each;
+        if (leaver == null)
+            throw new ControlException(
+                    ControlException.NOT_FOUND, "there is no pod named " + name, "see wormhole pods");
         boolean self = leaver.incarnation().equals(parts.header().incarnation());
         if (log.view().pods().size() == 1)
             throw new ControlException(
@@ -267,8 +275,8 @@ final class ControlCommands {
         if (bytes[0] > room)
             throw new ControlException(
                     ControlException.REFUSED,
-                    leaver.settings().name() + " holds " + bytes[0] + " bytes that must move, and the others have room for "
-                            + room,
+                    leaver.settings().name() + " holds " + bytes[0]
+                            + " bytes that must move, and the others have room for " + room,
                     "add a pod or free space, then try again");
     }
 
@@ -278,7 +286,8 @@ final class ControlCommands {
         long total = -1;
         while (true) {
             if (parts.log().disconnected())
-                throw new ControlException(ControlException.NOT_READY, "the network is lost", "try again when it is back");
+                throw new ControlException(
+                        ControlException.NOT_READY, "the network is lost", "try again when it is back");
             int others = 0;
             for (var member : parts.cluster().members().all())
                 if (member.acceptsSlices() && !member.incarnation().equals(leaver)) others++;
@@ -294,6 +303,14 @@ final class ControlCommands {
                 return true;
             });
             if (total < 0) total = left[0];
+            if (!progress.watched())
+                throw new ControlException(ControlException.REFUSED, "nobody waits for it any more; " + name + " stays", "");
+            var member = parts.cluster().members().get(leaver);
+            if (left[0] > 0 && (member == null || !member.isLive()))
+                throw new ControlException(
+                        ControlException.REFUSED,
+                        left[0] + " bytes have too few copies without " + name + ", which is not there to give them",
+                        "start " + name + ", or wait until repair has made the copies (wormhole status)");
             progress.report("moving the data of " + name, Math.max(0, total - left[0]), total);
             if (left[0] == 0) return;
             if (possible == 0)
@@ -308,11 +325,14 @@ final class ControlCommands {
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
         while (true) {
             boolean votes = false;
-            for (var voter : parts.log().raft().status().voters()) votes |= voter.incarnation().equals(leaver);
+            for (var voter : parts.log().raft().status().voters())
+                votes |= voter.incarnation().equals(leaver);
             if (!votes) return;
             if (System.nanoTime() > end)
                 throw new ControlException(
-                        ControlException.FAILED, "the network did not take this pod's vote over within 60 s", "try again");
+                        ControlException.FAILED,
+                        "the network did not take this pod's vote over within 60 s",
+                        "try again");
             TimeUnit.MILLISECONDS.sleep(100);
         }
     }
@@ -339,7 +359,9 @@ final class ControlCommands {
             if (!progress.watched()) return;
             if (parts.cluster().presentStoring().size() < 2)
                 throw new ControlException(
-                        ControlException.NOT_READY, "no other pod is there to take a copy of " + left[0] + " bytes", "");
+                        ControlException.NOT_READY,
+                        "no other pod is there to take a copy of " + left[0] + " bytes",
+                        "");
             parts.repairer().lookAgain();
             TimeUnit.MILLISECONDS.sleep(300);
         }

@@ -14,6 +14,7 @@ import java.util.Collection;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -37,6 +38,7 @@ final class Custodian implements AutoCloseable {
     private final PodLog log;
     private final ContentStore store;
     private final ArrayBlockingQueue<List<SliceId>> discarded = new ArrayBlockingQueue<>(DISCARDS_MAX);
+    private final Queue<SliceId> damaged;
     private final Thread thread;
 
     /** Slices to claim, and those whose claim is proposed and not answered. Guarded by this. */
@@ -47,7 +49,9 @@ final class Custodian implements AutoCloseable {
     private volatile boolean open;
     private volatile boolean closed;
 
-    Custodian(Incarnation self, PodLog log, ContentStore store) {
+    /** @param damaged slices whose bytes did not match their checksums, as the store finds them */
+    Custodian(Incarnation self, PodLog log, ContentStore store, Queue<SliceId> damaged) {
+        this.damaged = damaged;
         this.self = self;
         this.log = log;
         this.store = store;
@@ -132,6 +136,7 @@ final class Custodian implements AutoCloseable {
                     compareAll();
                 }
                 claim();
+                for (SliceId slice = damaged.poll(); slice != null; slice = damaged.poll()) giveUpDamaged(slice);
                 var next = discarded.poll(GATHER_MILLIS, TimeUnit.MILLISECONDS);
                 for (; next != null; next = discarded.poll()) delete(next);
             } catch (InterruptedException stop) {
@@ -141,6 +146,22 @@ final class Custodian implements AutoCloseable {
                 compare = true;
             }
         }
+    }
+
+    /**
+     * A damaged copy is given up when another pod has one: repair then makes a good one here or elsewhere. The only copy
+     * stays: its good blocks can be read, and a person may have the disk's other half.
+     */
+    private void giveUpDamaged(SliceId slice) {
+        var row = log.view().slice(slice);
+        if (row == null || !row.heldBy(self)) return;
+        boolean elsewhere = false;
+        for (var holder : row.holders()) elsewhere |= holder.state().isCopy() && !holder.incarnation().equals(self);
+        LOG.log(Level.SEVERE, "slice {0} of inode {1} is damaged in this store; {2}", new Object[] {
+            slice, row.inode(), elsewhere ? "its copy here is given up and made anew from another pod" : "it is the only copy"
+        });
+        if (!elsewhere) return;
+        log.propose(new Command.LoseHolder(self, List.of(slice))).thenAccept(_ -> delete(List.of(slice)));
     }
 
     private void claim() {

@@ -9,7 +9,6 @@ import dev.wormhole.namespace.PodRecord;
 import dev.wormhole.namespace.PodSettings;
 import dev.wormhole.transfer.Identity;
 import dev.wormhole.transfer.Messages;
-import dev.wormhole.transfer.PeerException;
 import dev.wormhole.transfer.PeerRefused;
 import dev.wormhole.transfer.Peers;
 import dev.wormhole.transfer.Request;
@@ -58,8 +57,7 @@ final class Joining {
                     .get(DEADLINE.toSeconds() + 5, TimeUnit.SECONDS);
             return readWelcome(Messages.reader(reply.body()));
         } catch (ExecutionException failure) {
-            throw new IOException("the pod at " + address + " did not admit this one: "
-                    + Causes.message(failure));
+            throw new IOException("the pod at " + address + " did not admit this one: " + Causes.message(failure));
         } catch (TimeoutException late) {
             throw new IOException("the pod at " + address + " did not answer");
         }
@@ -109,8 +107,10 @@ final class Joining {
                         .putLong(networkId.getLeastSignificantBits())
                         .putLong(generation)
                         .putIncarnation(new Incarnation(Math.toIntExact(number)))
-                        .putList(pods, (to, pod) -> to.putIncarnation(pod.incarnation())
-                                .putList(pod.addresses(), Messages.Writer::putString))
+                        .putList(
+                                pods,
+                                (to, pod) -> to.putIncarnation(pod.incarnation())
+                                        .putList(pod.addresses(), Messages.Writer::putString))
                         .putString(log.view().configuration().toml());
                 yield answer.toBytes();
             }
@@ -135,7 +135,8 @@ final class Joining {
 
     private static PodSettings read(Messages.Reader from) throws IOException {
         String name = from.getString(63);
-        if (!name.matches("[a-z0-9][a-z0-9-]{0,62}")) throw new PeerRefused(PeerRefused.BAD_REQUEST, "no name for a pod: " + name);
+        if (!name.matches("[a-z0-9][a-z0-9-]{0,62}"))
+            throw new PeerRefused(PeerRefused.BAD_REQUEST, "no name for a pod: " + name);
         int role = from.getByte();
         if (role >= PodSettings.Role.values().length) throw new PeerRefused(PeerRefused.BAD_REQUEST, "role " + role);
         return new PodSettings(
@@ -159,5 +160,4 @@ final class Joining {
                                 reader.getIncarnation(), reader.getList(16, address -> address.getString(300)))),
                 from.getString(TEXT_MAX));
     }
-
 }

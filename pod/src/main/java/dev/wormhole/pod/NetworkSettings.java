@@ -36,9 +36,10 @@ final class NetworkSettings {
         switch (NetworkConfig.parse("network.toml in the log", configuration.toml())) {
             case Parsed.Good<NetworkConfig>(var config) -> current = new Version(configuration.version(), config);
             case Parsed.Bad<NetworkConfig> bad -> {
-                LOG.log(Level.WARNING, "version {0} of the network''s configuration cannot be read here: {1}", new Object[] {
-                    configuration.version(), bad.report()
-                });
+                LOG.log(
+                        Level.WARNING,
+                        "version {0} of the network''s configuration cannot be read here: {1}",
+                        new Object[] {configuration.version(), bad.report()});
                 current = new Version(configuration.version(), current.config());
             }
         }

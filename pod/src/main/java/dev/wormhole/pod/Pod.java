@@ -42,6 +42,7 @@ import java.security.SecureRandom;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
@@ -65,6 +66,9 @@ import org.jspecify.annotations.Nullable;
 final class Pod {
     private static final Logger LOG = Logger.getLogger(Pod.class.getName());
     private static final Duration UNMOUNT_GRACE = Duration.ofSeconds(2);
+    private static final Duration FIRST_START_MAX = Duration.ofMinutes(2);
+    /** Longer than any election takes. */
+    private static final Duration ELECTION_MAX = Duration.ofSeconds(3);
 
     private final PodConfig config;
     private final Path store;
@@ -74,6 +78,7 @@ final class Pod {
     private final AtomicBoolean stopping = new AtomicBoolean();
     private volatile PodState.Stage stage = PodState.Stage.STARTING;
     private volatile String doing = "starting";
+    private volatile boolean frozen;
     private final CompletableFuture<Void> ready = new CompletableFuture<>();
     private volatile @Nullable Parts parts;
 
@@ -120,8 +125,9 @@ final class Pod {
         checkPorts();
         if (header.isEmpty()) {
             if (intent.isEmpty())
-                throw new IOException("the store " + store + " belongs to no network; make one with: wormhole create, or"
-                        + " join one with: wormhole join");
+                throw new IOException(
+                        "the store " + store + " belongs to no network; make one with: wormhole create, or"
+                                + " join one with: wormhole join");
             switch (intent.get()) {
                 case StartIntent.Create(var network, var toml) -> {
                     founded = toml;
@@ -163,7 +169,11 @@ final class Pod {
     }
 
     private void run(
-            StoreHeader header, DiskVolume volume, TcpTransport transport, PodSettings settings, @Nullable String founded,
+            StoreHeader header,
+            DiskVolume volume,
+            TcpTransport transport,
+            PodSettings settings,
+            @Nullable String founded,
             List<Joining.Welcome.Pod> met)
             throws IOException, InterruptedException {
         Incarnation self = header.incarnation();
@@ -172,12 +182,14 @@ final class Pod {
         var maintenance = Executors.newSingleThreadExecutor(
                 Thread.ofPlatform().name("store-maintenance").daemon().factory());
         closeLater(maintenance::shutdownNow);
+        // Told from the first moment, also before anybody is there to mend them.
+        var damaged = new java.util.concurrent.ConcurrentLinkedQueue<dev.wormhole.model.SliceId>();
         var slices = SliceStore.open(
                 volume,
                 SliceStore.Config.of(
                         Math.min(config.storage().limitBytes(), volume.totalBytes()),
                         config.storage().keepFree().bytes(volume.totalBytes())),
-                slice -> LOG.warning("slice " + slice + " in this store is damaged"),
+                damaged::add,
                 maintenance,
                 new SecureRandom());
         closeLater(slices);
@@ -215,7 +227,7 @@ final class Pod {
             var repairer = repair.get();
             if (repairer != null) repairer.lookAgain();
         });
-        var custodian = new Custodian(self, log, slices);
+        var custodian = new Custodian(self, log, slices, damaged);
         var received = new ReceivingStore(slices, custodian::received);
         new SliceReceiver(server, peers, () -> identity, received, sender, SliceReceiver.Limits.DEFAULT);
         new SliceProvider(server, slices);
@@ -233,7 +245,14 @@ final class Pod {
         var repairer = new Repairer(self, log, cluster, replication, slices);
         repair.set(repairer);
         var steward = new Steward(
-                self, log, peers, cluster, () -> state(self, log, slices), network::get, files::acknowledgeableIndex, this::lostNetwork);
+                self,
+                log,
+                peers,
+                cluster,
+                () -> state(self, log, slices),
+                network::get,
+                files::acknowledgeableIndex,
+                this::lostNetwork);
         parts = new Parts(header, log, cluster, network, slices, replication, repairer, steward, peers, files);
 
         for (var pod : met) peers.learn(pod.incarnation(), pod.addresses());
@@ -241,7 +260,8 @@ final class Pod {
         log.listen((index, changes) -> {
             for (Change change : changes) {
                 if (change instanceof Change.Configured || change instanceof Change.Replaced) network.refresh();
-                if (change instanceof Change.PodsChanged || change instanceof Change.Replaced) learn(log, peers, cluster);
+                if (change instanceof Change.PodsChanged || change instanceof Change.Replaced)
+                    learn(log, peers, cluster);
             }
             files.changed(index, changes);
             custodian.changed(changes);
@@ -269,25 +289,28 @@ final class Pod {
         StatusReport.serve(server, this);
         server.start(listen.toString());
 
-        if (founder && founded != null) {
-            doing("founding the network");
-            log.sendWithoutSession(
-                    new Command.AdmitPod(header.storeToken(), settings),
-                    () -> log.view().pod(self) != null,
-                    "to found the network");
-        }
-        doing("looking for the network");
-        log.openSession(dev.wormhole.model.Ids.counter(ids.settledBefore()));
-        if (founded != null && log.view().configuration().version() == 0)
-            await(log.propose(new Command.Configure(0, founded)), "to record the configuration");
-        doing("catching up");
-        log.barrier();
-        log.armDisconnection();
-        tellSettings(log, self, settings);
         closeLater(repairer);
-        repairer.start();
         closeLater(custodian);
-        custodian.start();
+        boolean first = header.startCount() == 1;
+        connect(first, () -> {
+            if (founder && founded != null) {
+                doing("founding the network");
+                log.sendWithoutSession(
+                        new Command.AdmitPod(header.storeToken(), settings),
+                        () -> log.view().pod(self) != null,
+                        "to found the network");
+            }
+            doing("looking for the network");
+            log.openSession(dev.wormhole.model.Ids.counter(ids.settledBefore()));
+            if (founded != null && log.view().configuration().version() == 0)
+                await(log.propose(new Command.Configure(0, founded)), "to record the configuration");
+            doing("catching up");
+            log.barrier();
+            log.armDisconnection();
+            tellSettings(log, self, settings);
+            repairer.start();
+            custodian.start();
+        });
         closeLater(this::handOver);
         closeLater(files);
         if (config.pod().mount().isPresent()) {
@@ -303,6 +326,45 @@ final class Pod {
                 mount.unmount(UNMOUNT_GRACE);
                 mount.close();
             });
+        }
+    }
+
+    private interface Connecting {
+        void run() throws IOException, InterruptedException;
+    }
+
+    /**
+     * Finds the network and catches up. A pod that has been a member before does not wait for it longer than its file says:
+     * it goes on without, frozen on what it has, and connects when the network is there. A pod's first start waits.
+     */
+    private void connect(boolean first, Connecting steps) throws IOException, InterruptedException {
+        var connected = new CompletableFuture<Void>();
+        var thread = Thread.ofPlatform().name("connect").daemon().start(() -> {
+            try {
+                steps.run();
+                connected.complete(null);
+                if (frozen) doing("ready");
+            } catch (IOException | RuntimeException failure) {
+                if (!connected.completeExceptionally(failure) || stopping.get()) return;
+                if (frozen) fail(String.valueOf(failure.getMessage()));
+            } catch (InterruptedException stop) {
+                connected.completeExceptionally(new IOException("the pod is stopping"));
+            }
+        });
+        closeLater(thread::interrupt);
+        var patience = first ? FIRST_START_MAX : config.disconnected().after().plus(ELECTION_MAX);
+        try {
+            connected.get(patience.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (ExecutionException failure) {
+            throw new IOException(Causes.message(failure), failure);
+        } catch (java.util.concurrent.TimeoutException late) {
+            var known = parts;
+            if (first || known == null || config.disconnected().reaction() == PodConfig.Reaction.STOP)
+                throw new IOException("no leader of the network was heard for " + patience.toSeconds()
+                        + " s; a majority of its voters must run and be reachable");
+            frozen = true;
+            known.log().freeze();
+            LOG.warning("no leader is heard: the folder is read-only until the network is found");
         }
     }
 
@@ -334,7 +396,15 @@ final class Pod {
     private static void learn(PodLog log, Peers peers, ClusterView cluster) {
         var pods = log.view().pods();
         cluster.members(pods);
-        for (PodRecord pod : pods) peers.learn(pod.incarnation(), pod.settings().addresses());
+        var members = new ArrayList<Member>();
+        for (PodRecord pod : pods) {
+            peers.learn(pod.incarnation(), pod.settings().addresses());
+            if (!pod.settings().addresses().isEmpty())
+                members.add(new Member(
+                        pod.incarnation(),
+                        Steward.logAddress(pod.settings().addresses().getFirst())));
+        }
+        log.learn(members);
     }
 
     private static UUID group(StoreHeader header) {
@@ -355,7 +425,8 @@ final class Pod {
         try {
             future.get(60, TimeUnit.SECONDS);
         } catch (ExecutionException failure) {
-            throw new IOException("could not " + purpose.replaceFirst("^to ", "") + ": " + Causes.message(failure), failure);
+            throw new IOException(
+                    "could not " + purpose.replaceFirst("^to ", "") + ": " + Causes.message(failure), failure);
         } catch (java.util.concurrent.TimeoutException late) {
             throw new IOException("could not " + purpose.replaceFirst("^to ", "") + " within 60 s");
         }
@@ -365,7 +436,8 @@ final class Pod {
     private void checkPorts() throws IOException {
         var listen = config.pod().listen();
         if (listen.port() == 0 || listen.port() == 65535)
-            throw new IOException("key pod.listen = \"" + listen + "\": name a port from 1 to 65534; the log takes the one above it");
+            throw new IOException(
+                    "key pod.listen = \"" + listen + "\": name a port from 1 to 65534; the log takes the one above it");
         for (int port : new int[] {listen.port(), listen.port() + 1}) {
             try (var probe = new java.net.ServerSocket()) {
                 probe.setReuseAddress(true);
@@ -378,8 +450,10 @@ final class Pod {
     }
 
     private PodSettings settings() throws IOException {
-        var addresses = config.reachableAt(Surroundings.here(), config.pod().listen().port());
-        if (addresses.isEmpty()) throw new IOException("this machine has no address that others could reach; name one with advertise");
+        var addresses =
+                config.reachableAt(Surroundings.here(), config.pod().listen().port());
+        if (addresses.isEmpty())
+            throw new IOException("this machine has no address that others could reach; name one with advertise");
         return new PodSettings(
                 config.pod().name(),
                 config.pod().role() == PodConfig.Role.WITNESS ? PodSettings.Role.WITNESS : PodSettings.Role.STORAGE,
@@ -447,7 +521,8 @@ final class Pod {
         if (residentAtNanos != 0 && now - residentAtNanos < 5_000_000_000L) return residentBytes;
         residentAtNanos = now;
         try {
-            String[] fields = java.nio.file.Files.readString(Path.of("/proc/self/statm")).split(" ");
+            String[] fields =
+                    java.nio.file.Files.readString(Path.of("/proc/self/statm")).split(" ");
             residentBytes = Long.parseLong(fields[1]) * 4096;
         } catch (IOException | RuntimeException unknown) {
             residentBytes = 0;

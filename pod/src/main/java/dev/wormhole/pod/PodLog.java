@@ -8,6 +8,7 @@ import dev.wormhole.consensus.RaftLog;
 import dev.wormhole.consensus.RocksTable;
 import dev.wormhole.health.Disconnection;
 import dev.wormhole.model.Incarnation;
+import dev.wormhole.mount.linux.OsClock;
 import dev.wormhole.namespace.Applied;
 import dev.wormhole.namespace.Change;
 import dev.wormhole.namespace.Command;
@@ -55,6 +56,9 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private static final Logger LOG = Logger.getLogger(PodLog.class.getName());
     private static final int PROPOSALS_MAX = 8192;
     private static final long NAMESPACE_CACHE_BYTES = 16L << 20;
+    /** The leader has the others compare their state with its own after so many entries. */
+    private static final int DIGEST_EVERY = 4096;
+
     private static final long SEND_AGAIN_NANOS = TimeUnit.MILLISECONDS.toNanos(1500);
     private static final long RETRY_NANOS = TimeUnit.MILLISECONDS.toNanos(15);
 
@@ -88,9 +92,13 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
      */
     private volatile long commandsApplied;
 
+    /** Entries applied since the start, by the applying thread alone. */
+    private long entriesApplied;
+
     private volatile boolean armed;
     private volatile boolean disconnected;
     private volatile boolean closed;
+    private volatile boolean sessionOpen;
     private volatile boolean diverged;
 
     /**
@@ -118,7 +126,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         this.fatal = fatal;
         this.commandsApplied = rocks.position().index();
         this.gate = new AppliedGate(commandsApplied);
-        this.disconnection = new Disconnection(disconnectedAfter, Duration.ofMillis(300), System.nanoTime());
+        this.disconnection = new Disconnection(disconnectedAfter, Duration.ofMillis(300), OsClock.boottimeNanos());
         this.sender = Thread.ofPlatform().name("proposer").daemon().unstarted(this::send);
     }
 
@@ -139,6 +147,12 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         var log = raft;
         if (log == null) throw new IllegalStateException("the log is not open yet");
         return log;
+    }
+
+    /** Where members are now, by what they told the network. */
+    void learn(List<dev.wormhole.consensus.Member> members) {
+        var log = raft;
+        if (log != null) log.learn(members);
     }
 
     Optional<Incarnation> leader() {
@@ -176,12 +190,15 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                     return pod != null && pod.startCount() == session.startCount();
                 },
                 "to open the session of " + self);
+        sessionOpen = true;
+        LockSupport.unpark(sender);
     }
 
     /** Sends a command that may run twice until its effect is seen here. */
     void sendWithoutSession(Command command, java.util.function.BooleanSupplier done, String purpose)
             throws IOException, InterruptedException {
-        byte[] entry = Entry.withoutSession(generation, nowNanos(), List.of(command)).encode();
+        byte[] entry =
+                Entry.withoutSession(generation, nowNanos(), List.of(command)).encode();
         String last = "no leader is known";
         while (!done.getAsBoolean()) {
             if (closed) throw new IOException("stopping while waiting " + purpose);
@@ -207,7 +224,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
 
     @Override
     public CompletableFuture<Committed> propose(Command command) {
-        if (disconnected) return CompletableFuture.failedFuture(lost());
+        if (disconnected && armed) return CompletableFuture.failedFuture(lost());
         if (!proposals.tryAcquire()) {
             try {
                 if (!proposals.tryAcquire(30, TimeUnit.SECONDS))
@@ -232,7 +249,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     @Override
     public void barrier() throws IOException, InterruptedException {
         while (true) {
-            if (disconnected) throw lost();
+            if (disconnected && armed) throw lost();
             if (closed) throw new IOException("the pod is stopping");
             try {
                 long index = barriers.index().get(2, TimeUnit.SECONDS);
@@ -312,32 +329,44 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         return new DisconnectedException("this pod has lost the network: no leader is heard");
     }
 
-    /** A leader answered this pod just now. */
-    void heardLeader() {
-        if (!armed) return;
-        boolean was = disconnected;
-        synchronized (disconnection) {
-            disconnected = disconnection.heard(System.nanoTime()) instanceof Disconnection.View.Disconnected;
-        }
-        if (was && !disconnected) LOG.info("the network is back");
+    /** A leader answered this pod just now. True when this pod learns at this moment that it had lost the network. */
+    boolean heardLeader() {
+        return observe(true);
+    }
+
+    /** The start goes on without the network: as lost, until {@link #armDisconnection}. */
+    void freeze() {
+        if (!armed) disconnected = true;
+        if (armed) disconnected = false;
     }
 
     /** The start is over: from now on losing the network has consequences. */
     void armDisconnection() {
         synchronized (disconnection) {
-            disconnection.heard(System.nanoTime());
+            disconnection.heard(OsClock.boottimeNanos());
         }
         armed = true;
+        disconnected = false;
     }
 
     /** Time passes; true once, when the network has just been lost. */
     boolean checkConnection() {
+        return observe(false);
+    }
+
+    private boolean observe(boolean heard) {
         if (!armed) return false;
-        boolean was = disconnected;
+        boolean was;
+        boolean is;
         synchronized (disconnection) {
-            disconnected = disconnection.tick(System.nanoTime()) instanceof Disconnection.View.Disconnected;
+            was = disconnected;
+            long now = OsClock.boottimeNanos();
+            var view = heard ? disconnection.heard(now) : disconnection.tick(now);
+            is = view instanceof Disconnection.View.Disconnected;
+            disconnected = is;
         }
-        if (was || !disconnected) return false;
+        if (was && !is) LOG.info("the network is back");
+        if (was || !is) return false;
         LOG.warning("this pod has lost the network: no leader is heard");
         proposer.giveUp(lost());
         return true;
@@ -348,11 +377,11 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private void send() {
         while (!closed) {
             long now = System.nanoTime();
-            var batch = proposer.next(now);
+            // What is proposed before the session is open waits: the log would know nothing of its session.
+            var batch = sessionOpen ? proposer.next(now) : null;
             if (batch == null) {
-                long wake = proposer.wakeNanos(now);
-                LockSupport.parkNanos(
-                        wake == Long.MAX_VALUE ? TimeUnit.SECONDS.toNanos(1) : Math.max(1, wake - now));
+                long wake = sessionOpen ? proposer.wakeNanos(now) : Long.MAX_VALUE;
+                LockSupport.parkNanos(wake == Long.MAX_VALUE ? TimeUnit.SECONDS.toNanos(1) : Math.max(1, wake - now));
                 continue;
             }
             byte[] entry = batch.encoded();
@@ -400,7 +429,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
 
     private static Exception refusal(Throwable failure) {
         Throwable cause = Causes.of(failure);
-        if (cause instanceof NotLeaderException) return new PeerRefused(Calls.NOT_LEADER, String.valueOf(cause.getMessage()));
+        if (cause instanceof NotLeaderException)
+            return new PeerRefused(Calls.NOT_LEADER, String.valueOf(cause.getMessage()));
         return new PeerRefused(PeerRefused.FAILED, String.valueOf(cause.getMessage()));
     }
 
@@ -419,7 +449,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
             applied = namespace.apply(index, Entry.decode(bytes));
             table.passed(term, index);
         } catch (MalformedEntryException unreadable) {
-            throw new IllegalStateException("entry " + index + " of the log cannot be read: " + unreadable.getMessage(), unreadable);
+            throw new IllegalStateException(
+                    "entry " + index + " of the log cannot be read: " + unreadable.getMessage(), unreadable);
         }
         if (applied.diverged()) {
             diverged = true;
@@ -429,6 +460,10 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         commandsApplied = index;
         gate.advance(index);
         tell(index, applied.changes());
+        if (++entriesApplied % DIGEST_EVERY == 0 && leads() && armed) {
+            var digest = new Command.Digest(index, namespace.digest());
+            Thread.startVirtualThread(() -> propose(digest)); // waits when the log is full, which this thread must not
+        }
         if (!session.equals(applied.session())) return;
         switch (applied.status()) {
             case FRESH, REPEAT -> {
@@ -441,10 +476,10 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                 fatal.accept("the network ended this pod's session " + session
                         + ": another start of the same store took over, or the pod was removed");
             }
-            case GAP, WRONG_GENERATION, SKIPPED -> LOG.log(
-                    Level.WARNING, "batch {0} of this pod was not applied: {1}", new Object[] {
-                        applied.sequence(), applied.status()
-                    });
+            case GAP, WRONG_GENERATION, SKIPPED ->
+                LOG.log(Level.WARNING, "batch {0} of this pod was not applied: {1}", new Object[] {
+                    applied.sequence(), applied.status()
+                });
         }
     }
 
@@ -484,8 +519,9 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     @Override
     public void leaderChanged(Optional<Incarnation> now) {
         leader = now;
-        LOG.info(now.map(pod -> cluster.name(pod) + " (" + pod + ") leads the log").orElse("the log has no leader"));
-        if (now.isPresent() && now.get().equals(self)) heardLeader();
+        LOG.info(now.map(pod -> cluster.name(pod) + " (" + pod + ") leads the log")
+                .orElse("the log has no leader"));
+        if (now.isPresent()) proposer.leaderChanged(System.nanoTime());
         LockSupport.unpark(sender);
     }
 

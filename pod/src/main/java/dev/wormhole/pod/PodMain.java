@@ -20,7 +20,8 @@ public final class PodMain implements DaemonEntry {
     public PodMain() {}
 
     /** Held, because a logger that nobody holds is forgotten with its level. */
-    private static final List<Logger> QUIET = RaftLog.NOISY_LOGGERS.stream().map(Logger::getLogger).toList();
+    private static final List<Logger> QUIET =
+            RaftLog.NOISY_LOGGERS.stream().map(Logger::getLogger).toList();
 
     @Override
     public int run(Path podToml, DaemonStart start) throws Exception {

@@ -161,7 +161,9 @@ final class Repairer implements AutoCloseable {
             Move move = RepairPlanner.plan(slice, copies, now, self);
             String objection = PlanChecker.objection(slice, copies, now, move);
             if (objection != null) {
-                LOG.log(Level.WARNING, "repair of {0} was planned wrongly and is not done: {1}", new Object[] {next, objection});
+                LOG.log(Level.WARNING, "repair of {0} was planned wrongly and is not done: {1}", new Object[] {
+                    next, objection
+                });
                 continue;
             }
             switch (move) {

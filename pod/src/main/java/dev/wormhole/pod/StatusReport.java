@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.pod;
 
+import dev.wormhole.consensus.Member;
 import dev.wormhole.control.Json;
 import dev.wormhole.control.NetworkStatus;
 import dev.wormhole.control.NetworkStatus.PodState;
-import dev.wormhole.consensus.Member;
 import dev.wormhole.health.Presence;
 import dev.wormhole.health.Situation;
 import dev.wormhole.model.Incarnation;
@@ -39,7 +39,8 @@ final class StatusReport {
     static void serve(Server server, Pod pod) {
         server.handle(Calls.STATUS, request -> {
             var parts = pod.parts();
-            if (parts == null || !parts.log().leads()) throw new PeerRefused(Calls.NOT_LEADER, "this pod does not lead");
+            if (parts == null || !parts.log().leads())
+                throw new PeerRefused(Calls.NOT_LEADER, "this pod does not lead");
             return Json.line(own(parts, pod)).getBytes(StandardCharsets.UTF_8);
         });
     }
@@ -51,8 +52,7 @@ final class StatusReport {
         if (leader.isPresent() && !log.leads()) {
             try {
                 var reply = parts.peers().await(leader.get(), Calls.STATUS, new byte[0], LEADER_DEADLINE);
-                var told = Json.to(
-                        NetworkStatus.class, Json.parse(new String(reply.body(), StandardCharsets.UTF_8)));
+                var told = Json.to(NetworkStatus.class, Json.parse(new String(reply.body(), StandardCharsets.UTF_8)));
                 return as(told, pod.config().pod().name());
             } catch (PeerException | RuntimeException noAnswer) {
                 // The leader is going or gone: what this pod knows itself is better than nothing.

@@ -121,7 +121,7 @@ final class Steward implements AutoCloseable {
     private void beat() {
         var leader = log.leader();
         if (leader.isPresent() && leader.get().equals(self)) {
-            log.heardLeader();
+            if (log.heardLeader()) lostNetwork.run();
             lead();
         } else {
             synchronized (this) {
@@ -146,7 +146,7 @@ final class Steward implements AutoCloseable {
                     if (failure != null) return;
                     try {
                         cluster.seen(ClusterView.read(Messages.reader(reply.body())));
-                        log.heardLeader();
+                        if (log.heardLeader()) lostNetwork.run();
                     } catch (IOException malformed) {
                         LOG.log(Level.WARNING, "the leader {0} answered a heartbeat with nonsense: {1}", new Object[] {
                             leader, malformed.getMessage()
@@ -215,7 +215,9 @@ final class Steward implements AutoCloseable {
                     seen.add(new ClusterView.Seen(
                             last.state(), presence, TimeUnit.NANOSECONDS.toMillis(now - last.atNanos())));
             }
-            heard.keySet().removeIf(pod -> pods.stream().noneMatch(record -> record.incarnation().equals(pod)));
+            heard.keySet()
+                    .removeIf(pod -> pods.stream()
+                            .noneMatch(record -> record.incarnation().equals(pod)));
         }
         cluster.seen(seen);
         for (var declaration : declarations) {
@@ -303,15 +305,16 @@ final class Steward implements AutoCloseable {
     /** A pod votes once it follows: it has told an index near what is committed. */
     private synchronized boolean caughtUp(Incarnation pod) {
         var last = heard.get(pod);
-        return last != null
-                && last.state().appliedIndex() + 1000 >= log.raft().committed();
+        return last != null && last.state().appliedIndex() + 1000 >= log.raft().committed();
     }
 
     private void handOver(List<Incarnation> others) {
         for (Incarnation other : others) {
             if (cluster.members().get(other) == null) continue;
             log.raft().transferLeadership(other).exceptionally(failure -> {
-                LOG.log(Level.WARNING, "leadership was not handed to {0}: {1}", new Object[] {other, failure.getMessage()});
+                LOG.log(Level.WARNING, "leadership was not handed to {0}: {1}", new Object[] {
+                    other, failure.getMessage()
+                });
                 return null;
             });
             return;

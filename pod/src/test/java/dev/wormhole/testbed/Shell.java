@@ -24,7 +24,9 @@ final class Shell {
 
     /** Runs a script of sh in a directory; fails the test when it ends with anything but 0. */
     static String sh(Path directory, String script) {
-        return run(directory, Map.of(), List.of("sh", "-ec", script)).orFail(script).output();
+        return run(directory, Map.of(), List.of("sh", "-ec", script))
+                .orFail(script)
+                .output();
     }
 
     static Result run(Path directory, Map<String, String> environment, List<String> command) {

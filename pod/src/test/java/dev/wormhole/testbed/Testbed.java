@@ -17,11 +17,13 @@ import java.util.function.BooleanSupplier;
  * every folder. Closing stops and removes all of it.
  */
 final class Testbed implements AutoCloseable {
-    private static final Path PROJECT = Path.of("").toAbsolutePath().getParent();
+    private static final Path PROJECT =
+            java.util.Objects.requireNonNull(Path.of("").toAbsolutePath().getParent());
     static final Path LAUNCHER = PROJECT.resolve("wormhole");
 
     private final String tag = "wt" + ProcessHandle.current().pid() % 100_000 + "x" + COUNT.incrementAndGet();
-    private static final java.util.concurrent.atomic.AtomicInteger COUNT = new java.util.concurrent.atomic.AtomicInteger();
+    private static final java.util.concurrent.atomic.AtomicInteger COUNT =
+            new java.util.concurrent.atomic.AtomicInteger();
     final Path root;
     final List<Machine> machines = new ArrayList<>();
 
@@ -29,18 +31,29 @@ final class Testbed implements AutoCloseable {
         if (!"root".equals(System.getProperty("user.name")) || !Files.exists(Path.of("/dev/fuse")))
             throw new AssertionError("these tests mount filesystems and make network namespaces: run them as root on a"
                     + " machine with /dev/fuse");
+        assemble();
         try {
             root = Files.createTempDirectory(Path.of("/var/tmp"), "wormhole-testbed");
         } catch (IOException failure) {
             throw new UncheckedIOException(failure);
         }
-        Shell.sh(root, "ip netns add " + tag + "s; ip -n " + tag + "s link add name br0 type bridge; ip -n " + tag
-                + "s link set br0 up");
+        Shell.sh(
+                root,
+                "ip netns add " + tag + "s; ip -n " + tag + "s link add name br0 type bridge; ip -n " + tag
+                        + "s link set br0 up");
         for (int i = 1; i <= machineCount; i++) machines.add(new Machine(i));
     }
 
     Machine machine(int number) {
         return machines.get(number - 1);
+    }
+
+    private static boolean assembled;
+
+    /** The launcher runs what this build has packaged. */
+    private static synchronized void assemble() {
+        if (!assembled) Shell.sh(PROJECT, "bin/assemble");
+        assembled = true;
     }
 
     /** Starts all pods at once: none of them can lead alone. */
@@ -98,25 +111,19 @@ final class Testbed implements AutoCloseable {
             this.mount = root.resolve("m" + number);
             this.store = root.resolve("s" + number);
             this.address = "10.91.0." + number + ":7420";
-            Shell.sh(
-                    root,
-                    """
+            Shell.sh(root, """
                     ip netns add NS
                     ip -n TAGs link add p%1$d type veth peer name e0 netns NS
                     ip -n TAGs link set p%1$d master br0 up
                     ip -n NS link set lo up
                     ip -n NS addr add 10.91.0.%1$d/24 dev e0
                     ip -n NS link set e0 up
-                    """
-                            .formatted(number)
-                            .replace("NS", namespace)
-                            .replace("TAG", tag));
+                    """.formatted(number).replace("NS", namespace).replace("TAG", tag));
         }
 
         /** A command of `wormhole` on this machine. */
         Shell.Result wormhole(String... arguments) {
-            var command = new ArrayList<>(
-                    List.of("nsenter", "--net=/run/netns/" + namespace, LAUNCHER.toString()));
+            var command = new ArrayList<>(List.of("nsenter", "--net=/run/netns/" + namespace, LAUNCHER.toString()));
             command.addAll(List.of(arguments));
             return Shell.run(
                     root,
@@ -126,16 +133,34 @@ final class Testbed implements AutoCloseable {
 
         void create(int copies, String... more) {
             var arguments = new ArrayList<>(List.of(
-                    "create", "net", "--name", name, "--mount", mount.toString(), "--store", store.toString(), "--listen",
-                    address, "--copies", Integer.toString(copies)));
+                    "create",
+                    "net",
+                    "--name",
+                    name,
+                    "--mount",
+                    mount.toString(),
+                    "--store",
+                    store.toString(),
+                    "--listen",
+                    address,
+                    "--copies",
+                    Integer.toString(copies)));
             arguments.addAll(List.of(more));
             wormhole(arguments.toArray(String[]::new)).orFail("create on " + name);
         }
 
         void join(Machine other, String... more) {
             var arguments = new ArrayList<>(List.of(
-                    "join", other.address, "--name", name, "--mount", mount.toString(), "--store", store.toString(),
-                    "--listen", address));
+                    "join",
+                    other.address,
+                    "--name",
+                    name,
+                    "--mount",
+                    mount.toString(),
+                    "--store",
+                    store.toString(),
+                    "--listen",
+                    address));
             arguments.addAll(List.of(more));
             wormhole(arguments.toArray(String[]::new)).orFail("join on " + name);
         }
@@ -178,7 +203,10 @@ final class Testbed implements AutoCloseable {
         void kill() {
             long pid = pid();
             signal("KILL");
-            await(name + " is dead", 10, () -> ProcessHandle.of(pid).map(p -> !p.isAlive()).orElse(true));
+            await(
+                    name + " is dead",
+                    10,
+                    () -> ProcessHandle.of(pid).map(p -> !p.isAlive()).orElse(true));
         }
 
         void freeze() {

@@ -42,7 +42,9 @@ final class ThreePodsIT {
 
     private void awaitVoters() {
         await("three pods are ready voters", 60, () -> {
-            var status = bed.machine(1).wormhole("status", "--json", "--store", bed.machine(1).store.toString());
+            var status = bed.machine(1)
+                    .wormhole(
+                            "status", "--json", "--store", bed.machine(1).store.toString());
             return status.output().split("\"voter\": ?true", -1).length == 4
                     && status.output().split("\"state\": ?\"ready\"", -1).length == 4;
         });
@@ -105,7 +107,8 @@ final class ThreePodsIT {
             threads.add(Thread.ofPlatform().start(() -> {
                 try (var channel = FileChannel.open(folder(writer, "append/log"), StandardOpenOption.APPEND)) {
                     for (int i = 0; i < 50; i++) {
-                        channel.write(ByteBuffer.wrap(("pod " + writer + " line " + i + "\n").getBytes(StandardCharsets.UTF_8)));
+                        channel.write(ByteBuffer.wrap(
+                                ("pod " + writer + " line " + i + "\n").getBytes(StandardCharsets.UTF_8)));
                         if (i % 5 == 0) channel.force(true);
                     }
                 } catch (IOException failure) {
@@ -120,7 +123,9 @@ final class ThreePodsIT {
             assertThat(lines).hasSize(150);
             for (int writer = 1; writer <= 3; writer++) {
                 String prefix = "pod " + writer + " ";
-                assertThat(lines.stream().filter(line -> line.startsWith(prefix)).toList())
+                assertThat(lines.stream()
+                                .filter(line -> line.startsWith(prefix))
+                                .toList())
                         .containsExactlyElementsOf(java.util.stream.IntStream.range(0, 50)
                                 .mapToObj(i -> prefix + "line " + i)
                                 .toList());
@@ -208,22 +213,49 @@ final class ThreePodsIT {
         Path work = common("programs");
         String here = work.toString();
         String there = folder(2, "programs").toString();
-        Shell.sh(bed.root, "mkdir origin; cd origin; git init -q .; for i in $(seq 200); do mkdir -p d$((i%7)); head -c $((i*37)) /dev/urandom > d$((i%7))/f$i; done; git add -A; git -c user.name=t -c user.email=t@t commit -qm one");
+        Shell.sh(
+                bed.root,
+                "mkdir origin; cd origin; git init -q .; for i in $(seq 200); do mkdir -p d$((i%7)); head -c $((i*37)) /dev/urandom > d$((i%7))/f$i; done; git add -A; git -c user.name=t -c user.email=t@t commit -qm one");
         Shell.sh(bed.root, "git clone -q --no-local origin " + here + "/clone");
-        Shell.sh(bed.root, "cd " + here + "/clone; for i in 1 2 3; do echo $i >> d1/f1; git -c user.name=t -c user.email=t@t commit -qam $i; done; git gc -q; git fsck --full");
-        Shell.sh(bed.root, "git -c safe.directory='*' -C " + there + "/clone fsck --full && git -c safe.directory='*' -C " + there + "/clone status --porcelain");
-        Shell.sh(bed.root, "tar -C origin -cf origin.tar .; mkdir " + here + "/tar; tar -xf origin.tar -C " + here + "/tar; diff -r origin " + there + "/tar");
-        Shell.sh(bed.root, "rsync -a --checksum origin/ " + here + "/rsync/; diff -r origin " + there + "/rsync; rsync -a --delete origin/d1/ " + there + "/rsync/; diff -r origin/d1 " + here + "/rsync");
+        Shell.sh(
+                bed.root,
+                "cd " + here
+                        + "/clone; for i in 1 2 3; do echo $i >> d1/f1; git -c user.name=t -c user.email=t@t commit -qam $i; done; git gc -q; git fsck --full");
+        Shell.sh(
+                bed.root,
+                "git -c safe.directory='*' -C " + there + "/clone fsck --full && git -c safe.directory='*' -C " + there
+                        + "/clone status --porcelain");
+        Shell.sh(
+                bed.root,
+                "tar -C origin -cf origin.tar .; mkdir " + here + "/tar; tar -xf origin.tar -C " + here
+                        + "/tar; diff -r origin " + there + "/tar");
+        Shell.sh(
+                bed.root,
+                "rsync -a --checksum origin/ " + here + "/rsync/; diff -r origin " + there
+                        + "/rsync; rsync -a --delete origin/d1/ " + there + "/rsync/; diff -r origin/d1 " + here
+                        + "/rsync");
         for (String mode : List.of("delete", "wal"))
-            Shell.sh(bed.root, "sqlite3 " + here + "/" + mode + ".db \"pragma journal_mode=" + mode + "; create table t(a); insert into t select value from generate_series(1,500); update t set a=a+1; pragma integrity_check;\" | grep -qx ok");
+            Shell.sh(
+                    bed.root,
+                    "sqlite3 " + here + "/" + mode + ".db \"pragma journal_mode=" + mode
+                            + "; create table t(a); insert into t select value from generate_series(1,500); update t set a=a+1; pragma integrity_check;\" | grep -qx ok");
         assertThat(Shell.sh(bed.root, "sqlite3 " + there + "/delete.db 'select sum(a) from t; pragma integrity_check'"))
                 .isEqualTo("125750\nok\n");
         Files.writeString(work.resolve("Makefile"), "all: a.o b.o\n\tcat a.o b.o > all\n%.o: %.c\n\tcp $< $@\n");
         Files.writeString(work.resolve("a.c"), "int a;\n");
         Files.writeString(work.resolve("b.c"), "int b;\n");
-        Shell.sh(bed.root, "make -s -C " + here + " && make -s -C " + there + " -q all && cmp " + here + "/all " + there + "/all");
-        Shell.sh(bed.root, "cd " + here + "; ln -s clone link; ln Makefile hard; mkfifo fifo; setfattr -n user.k -v v Makefile; chmod 750 a.c; chown 12:34 b.c; touch -d '1969-01-01 00:00:00.5 UTC' a.c");
-        assertThat(Shell.sh(bed.root, "cd " + there + "; readlink link; stat -c '%h' hard; stat -c '%F' fifo; getfattr --only-values -n user.k hard; echo; stat -c '%a %y' a.c; stat -c '%u:%g' b.c | tr -d '\\n'"))
+        Shell.sh(
+                bed.root,
+                "make -s -C " + here + " && make -s -C " + there + " -q all && cmp " + here + "/all " + there + "/all");
+        Shell.sh(
+                bed.root,
+                "cd " + here
+                        + "; ln -s clone link; ln Makefile hard; mkfifo fifo; setfattr -n user.k -v v Makefile; chmod 750 a.c; chown 12:34 b.c; touch -d '1969-01-01 00:00:00.5 UTC' a.c");
+        assertThat(
+                        Shell.sh(
+                                bed.root,
+                                "cd " + there
+                                        + "; readlink link; stat -c '%h' hard; stat -c '%F' fifo; getfattr --only-values -n user.k hard; echo; stat -c '%a %y' a.c; stat -c '%u:%g' b.c | tr -d '\\n'"))
                 .startsWith("clone\n2\nfifo\nv\n750 1969-01-01 00:00:00.5")
                 .endsWith("12:34");
     }
@@ -257,9 +289,13 @@ final class ThreePodsIT {
             for (int i = 0; i < 200; i++) {
                 Path other = folder(2 + i % 2, "inside/n" + i % 10);
                 Files.writeString(other, "a");
-                Files.move(other, folder(3 - i % 2, "inside/m" + i % 10), java.nio.file.StandardCopyOption.REPLACE_EXISTING);
+                Files.move(
+                        other,
+                        folder(3 - i % 2, "inside/m" + i % 10),
+                        java.nio.file.StandardCopyOption.REPLACE_EXISTING);
             }
-            assertThat(Shell.sh(bed.root, "findmnt -n -o FSTYPE " + work.resolve("mnt"))).isEqualTo("tmpfs\n");
+            assertThat(Shell.sh(bed.root, "findmnt -n -o FSTYPE " + work.resolve("mnt")))
+                    .isEqualTo("tmpfs\n");
             standing.getOutputStream().write('\n');
             standing.getOutputStream().close();
             assertThat(output.readLine()).isEqualTo(work.resolve("cwd").toString());
@@ -272,7 +308,8 @@ final class ThreePodsIT {
     private long bytesOfStores() {
         long sum = 0;
         for (var machine : bed.machines)
-            sum += Long.parseLong(Shell.sh(bed.root, "du -s -B1 " + machine.store).split("\\s+")[0]);
+            sum += Long.parseLong(
+                    Shell.sh(bed.root, "du -s -B1 " + machine.store).split("\\s+")[0]);
         return sum;
     }
 

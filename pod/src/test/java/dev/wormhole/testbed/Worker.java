@@ -24,7 +24,8 @@ final class Worker implements AutoCloseable {
         this.name = name;
         try {
             process = new ProcessBuilder(
-                            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                            Path.of(System.getProperty("java.home"), "bin", "java")
+                                    .toString(),
                             "-Xmx64m",
                             "-XX:+UseSerialGC",
                             "-XX:TieredStopAtLevel=1",
@@ -56,7 +57,10 @@ final class Worker implements AutoCloseable {
                     .strip()
                     .split(" ", 4);
             var report = new Report(
-                    Long.parseLong(line[0]), Long.parseLong(line[1]), Long.parseLong(line[2]), line.length > 3 ? line[3] : "");
+                    Long.parseLong(line[0]),
+                    Long.parseLong(line[1]),
+                    Long.parseLong(line[2]),
+                    line.length > 3 ? line[3] : "");
             System.out.println("worker " + name + ": " + report);
             return report;
         } catch (IOException failure) {
@@ -91,15 +95,18 @@ final class Worker implements AutoCloseable {
         System.out.write('.');
         System.out.flush();
         try (var list = FileChannel.open(
-                Path.of(arguments[2]), StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.APPEND)) {
+                Path.of(arguments[2]),
+                StandardOpenOption.CREATE,
+                StandardOpenOption.WRITE,
+                StandardOpenOption.APPEND)) {
             for (int i = 0; input.isAlive(); i++) {
                 long start = System.nanoTime();
                 try {
                     String file = name + "-" + i;
                     String content = file + ":" + start + ":" + "x".repeat(i % 5000);
                     Path temporary = folder.resolve("." + file + ".tmp");
-                    try (var channel = FileChannel.open(
-                            temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+                    try (var channel =
+                            FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
                         channel.write(ByteBuffer.wrap(content.getBytes(StandardCharsets.UTF_8)));
                         channel.force(true);
                     }
@@ -107,7 +114,8 @@ final class Worker implements AutoCloseable {
                     if (!Files.readString(folder.resolve(file)).equals(content))
                         throw new IOException(file + " reads back differently");
                     try (var entries = Files.newDirectoryStream(folder)) {
-                        for (Path entry : entries) if (entry.getFileName().toString().equals("?")) errors++;
+                        for (Path entry : entries)
+                            if (entry.getFileName().toString().equals("?")) errors++;
                     }
                     list.write(ByteBuffer.wrap((file + " " + content + "\n").getBytes(StandardCharsets.UTF_8)));
                     if (i >= 50 && i % 2 == 0) Files.delete(folder.resolve(name + "-" + (i - 50)));
