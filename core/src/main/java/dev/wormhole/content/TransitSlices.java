@@ -39,7 +39,8 @@ final class TransitSlices {
 
     SliceWriter stage(SliceId slice, int expectedBytes) throws TransitFullException {
         var transit = new Transit(slice);
-        if (slices.putIfAbsent(slice, transit) != null) throw new IllegalStateException("slice " + slice + " is in transit");
+        if (slices.putIfAbsent(slice, transit) != null)
+            throw new IllegalStateException("slice " + slice + " is in transit");
         try {
             transit.charge(expectedBytes);
             return transit;

@@ -57,7 +57,7 @@ final class Waiting {
         while (cause instanceof CompletionException && cause.getCause() != null) cause = cause.getCause();
         return switch (cause) {
             case DisconnectedException disconnected -> disconnected;
-            case OutOfSpaceException full -> new OutOfSpaceException(full.getMessage());
+            case OutOfSpaceException full -> new OutOfSpaceException(String.valueOf(full.getMessage()));
             case IOException io -> new IOException(io.getMessage(), io);
             case RuntimeException bug -> throw bug;
             case Error error -> throw error;

@@ -68,6 +68,7 @@ final class WriteBack {
     private static final int COPIES_FOR_SAFETY = 2;
     /** What a slice takes beside its bytes and a 512th of them, at most, and a little more. */
     private static final int SLICE_OVERHEAD_BYTES = 12_288;
+
     private static final Committed NOTHING = new Committed(new Outcome.Done(0), 0);
 
     private final Metadata metadata;
@@ -87,6 +88,7 @@ final class WriteBack {
     private final AtomicLong transitLeft = new AtomicLong();
     /** Counts commits that failed because no other pod had room. */
     private final AtomicInteger refusedForRoom = new AtomicInteger();
+
     private final Semaphore background = new Semaphore(BACKGROUND_COMMITS_MAX);
     private final Object room = new Object();
     private final CountDownLatch stopped = new CountDownLatch(1);
@@ -161,7 +163,8 @@ final class WriteBack {
             }
             if (!wait) {
                 commit(inode, false, null); // appends and writes keep their order: what came first is committed first
-            } else if (refusedForRoom.get() != refusedBefore && roomElsewhere() < store.transitBytes() + bytes.remaining()) {
+            } else if (refusedForRoom.get() != refusedBefore
+                    && roomElsewhere() < store.transitBytes() + bytes.remaining()) {
                 return full(bytes.position() - start, "what came before finds no room either");
             } else if (System.nanoTime() > deadline) {
                 if (bytes.position() > start) return Answer.ok(bytes.position() - start);
@@ -392,7 +395,8 @@ final class WriteBack {
             if (generation.transitBytes > 0) {
                 if (metadata.view().attributes(inode.id) == null)
                     throw new GoneException(inode.id + " is gone, its new bytes with it");
-                if (generation.crowded && store.usage().freeBytes() > 2 * generation.transitBytes) generation.restage = true;
+                if (generation.crowded && store.usage().freeBytes() > 2 * generation.transitBytes)
+                    generation.restage = true;
             }
             if (generation.restage) restage(inode, generation);
             generation.seal();
@@ -498,14 +502,16 @@ final class WriteBack {
                 pods = Objects.requireNonNull(slice.push)
                         .get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
             } catch (TimeoutException e) {
-                throw new IOException("slice " + slice.id() + ", which this pod has no room for, is not yet on another", e);
+                throw new IOException(
+                        "slice " + slice.id() + ", which this pod has no room for, is not yet on another", e);
             } catch (ExecutionException e) {
                 throw new IllegalStateException("a push failed instead of answering", e);
             }
             if (!pods.isEmpty() && (pods.size() >= wanted || !isRoomBeside(pods, slice.length))) return;
             slice.push = null;
             if (pods.isEmpty())
-                throw new OutOfSpaceException("this pod has no room for slice " + slice.id() + ", and no other pod took it");
+                throw new OutOfSpaceException(
+                        "this pod has no room for slice " + slice.id() + ", and no other pod took it");
             if (System.nanoTime() > deadline)
                 throw new IOException("slice " + slice.id() + " is only on " + pods + ", and not on this pod");
             if (stopped.await(100, TimeUnit.MILLISECONDS)) throw new IOException("the filesystem is closing");
@@ -562,8 +568,7 @@ final class WriteBack {
                 } finally {
                     inode.lock.unlock();
                 }
-                for (int i = 0; i < slices.size(); i++)
-                    goOn(inode, slices.get(i), generation.slices.get(i));
+                for (int i = 0; i < slices.size(); i++) goOn(inode, slices.get(i), generation.slices.get(i));
             }
             case Outcome.Refused(Errno errno) -> {
                 if (inode.ownEnded(-1, metadata.view())) told.pagesStale(inode);

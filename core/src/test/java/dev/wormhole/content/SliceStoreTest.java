@@ -713,7 +713,8 @@ final class SliceStoreTest {
                 assertThat(store.usage().usedBytes()).isZero();
                 store.forEachDurable(seen -> assertThat(seen).isNull());
                 assertThatThrownBy(() -> store.sync(List.of(slice))).isInstanceOf(UnknownSliceException.class);
-                assertThatThrownBy(() -> writer.append(ByteBuffer.wrap(bytes))).isInstanceOf(IllegalStateException.class);
+                assertThatThrownBy(() -> writer.append(ByteBuffer.wrap(bytes)))
+                        .isInstanceOf(IllegalStateException.class);
                 assertThatThrownBy(() -> store.stageTransit(slice, 1)).isInstanceOf(IllegalStateException.class);
                 if (random.nextBoolean()) store.endTransit(List.of(slice));
                 else store.delete(List.of(slice));
@@ -740,7 +741,8 @@ final class SliceStoreTest {
             assertThat(store.transitBytes()).isBetween(60L * MIB, SliceStore.TRANSIT_BYTES_MAX);
             var refused = ByteBuffer.wrap(bytes);
             var last = writers.getLast();
-            assertThatThrownBy(() -> last.append(ByteBuffer.allocate(5 * MIB))).isInstanceOf(TransitFullException.class);
+            assertThatThrownBy(() -> last.append(ByteBuffer.allocate(5 * MIB)))
+                    .isInstanceOf(TransitFullException.class);
             assertThat(last.length()).isEqualTo(bytes.length);
             writers.getFirst().close(); // not sealed: given up
             writers.get(1).seal();

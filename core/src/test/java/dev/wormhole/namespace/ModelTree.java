@@ -3,9 +3,9 @@ package dev.wormhole.namespace;
 
 import static dev.wormhole.model.Errno.*;
 
-import dev.wormhole.model.Ids;
 import dev.wormhole.model.Errno;
 import dev.wormhole.model.FileType;
+import dev.wormhole.model.Ids;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -269,7 +269,8 @@ final class ModelTree {
         if (errno != null) return errno;
         for (Introduced slice : introduced) {
             if (slices.containsKey(slice.slice)) continue;
-            if (dead.contains(slice.slice) || slice.durableOn.stream().noneMatch(acknowledged::containsKey)) return ESTALE;
+            if (dead.contains(slice.slice) || slice.durableOn.stream().noneMatch(acknowledged::containsKey))
+                return ESTALE;
         }
         for (Part part : parts)
             if (!slices.containsKey(part.slice) && introduced.stream().noneMatch(s -> s.slice == part.slice))

@@ -94,7 +94,8 @@ class FullPodTest {
         byte[] bytes = random(1, 10 * MIB);
         long handle = full.program().open("f", O_RDWR | O_CREAT);
         for (int at = 0; at < bytes.length; at += 100_000)
-            full.program().write(handle, at, java.util.Arrays.copyOfRange(bytes, at, Math.min(bytes.length, at + 100_000)));
+            full.program()
+                    .write(handle, at, java.util.Arrays.copyOfRange(bytes, at, Math.min(bytes.length, at + 100_000)));
         assertThat(full.program().read(handle, 0, bytes.length)).isEqualTo(bytes); // nothing is committed yet
         full.program().sync(handle);
         assertThat(full.program().read(handle, 0, bytes.length)).isEqualTo(bytes);
@@ -103,8 +104,7 @@ class FullPodTest {
         assertThat(full.store().transitBytes()).isZero();
         for (SliceRecord slice : slices(full, "f")) {
             assertThat(slice.heldBy(roomy.incarnation())).isTrue();
-            assertThat(slice.heldBy(full.incarnation()))
-                    .isEqualTo(full.store().isDurable(slice.slice()));
+            assertThat(slice.heldBy(full.incarnation())).isEqualTo(full.store().isDurable(slice.slice()));
         }
         roomy.kill(2);
         roomy.start();
@@ -146,7 +146,8 @@ class FullPodTest {
         assertThat(slice.holders())
                 .extracting(SliceRecord.Holder::incarnation)
                 .containsExactlyInAnyOrder(one.incarnation(), two.incarnation());
-        for (SimulatedNetwork.Pod pod : List.of(one, two)) assertThat(pod.store().isDurable(slice.slice())).isTrue();
+        for (SimulatedNetwork.Pod pod : List.of(one, two))
+            assertThat(pod.store().isDurable(slice.slice())).isTrue();
 
         long log = program.open("log", O_RDWR | O_CREAT | O_APPEND);
         for (int i = 0; i < 20; i++) program.write(log, i * 10L, "0123456789".getBytes());
@@ -217,7 +218,8 @@ class FullPodTest {
             assertThat(program.content("a")).isEqualTo(java.util.Arrays.copyOf(random(round, 20 * MIB), some));
             assertThat(program.content("b")).isEqualTo(java.util.Arrays.copyOf(random(round, 20 * MIB), more));
             removeAndCollect(program, "a", "b", "c");
-            assertThat(one.store().usage().slices() + two.store().usage().slices()).isZero();
+            assertThat(one.store().usage().slices() + two.store().usage().slices())
+                    .isZero();
             assertThat(one.store().transitBytes()).isZero();
         }
     }

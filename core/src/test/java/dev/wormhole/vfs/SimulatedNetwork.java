@@ -153,6 +153,7 @@ final class SimulatedNetwork implements AutoCloseable {
         volatile boolean losesPushAnswers;
         /** The free space that others believe in; the real one while it is negative. */
         volatile long toldRoom = -1;
+
         private volatile boolean sessionOpen;
         private final Set<SliceId> claims = ConcurrentHashMap.newKeySet();
         private int life;
@@ -454,7 +455,8 @@ final class SimulatedNetwork implements AutoCloseable {
         // ---- other pods
 
         @Override
-        public CompletableFuture<List<Incarnation>> push(SliceId slice, long lengthBytes, int copies, boolean keptHere) {
+        public CompletableFuture<List<Incarnation>> push(
+                SliceId slice, long lengthBytes, int copies, boolean keptHere) {
             var pushed = new CompletableFuture<List<Incarnation>>();
             CountDownLatch gate = pushGate;
             FaultyStore from = store();
@@ -542,7 +544,8 @@ final class SimulatedNetwork implements AutoCloseable {
             var rooms = new ArrayList<Room>();
             for (Pod pod : pods)
                 if (pod != this && pod.up && pod.limitBytes > 0)
-                    rooms.add(new Room(pod.incarnation(), pod.toldRoom >= 0 ? pod.toldRoom : pod.room(), !pod.disconnected));
+                    rooms.add(new Room(
+                            pod.incarnation(), pod.toldRoom >= 0 ? pod.toldRoom : pod.room(), !pod.disconnected));
             return rooms;
         }
 
