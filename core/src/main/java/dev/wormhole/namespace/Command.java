@@ -178,8 +178,18 @@ public sealed interface Command {
 
     /**
      * Opens the session of one start of an incarnation and raises its settled mark: slices of this allocator whose counter
-     * is below it and that no row names are dead. Ends the incarnation's older sessions and their holds. Refused: ENOENT (no
-     * member), ESTALE (a later start was opened: this store is an older image of itself). The same start again does nothing.
+     * is below it and that no row names are dead. Ends the incarnation's older sessions and their holds. The same command
+     * again does nothing. Refused: ENOENT (no member), EINVAL (numbers out of range), and without a trace in the session that
+     * is open, when the store is a restored image of itself and would give ids out twice: ESTALE (a later start was opened),
+     * EEXIST (this start was opened with another settled counter, or an earlier one with a higher). After either of the two
+     * the store never gets a session; its pod joins as a new incarnation.
+     *
+     * <p>Done does not prove that the store is no restored image: one that was taken just before the present start repeats
+     * this start's command word for word. A pod that has proposed nothing yet therefore also asks, once it has caught up,
+     * whether batches of its session are applied already ({@link Namespace#lastSequence} above 0).
+     *
+     * @param startCount how often the store was opened, from 1; each open raises it
+     * @param settledCounter first counter that the store had not reserved when this start began; the same for a whole start
      */
     record OpenSession(Incarnation incarnation, long startCount, long settledCounter) implements Command {}
 

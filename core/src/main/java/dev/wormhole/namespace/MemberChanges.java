@@ -174,12 +174,15 @@ final class MemberChanges {
         if (c.startCount() <= 0 || c.settledCounter() < 0 || c.settledCounter() > Ids.COUNTER_MAX)
             return refused(Errno.EINVAL);
         if (c.startCount() < r.startCount()) return refused(Errno.ESTALE);
-        if (c.startCount() == r.startCount()) return DONE;
+        // Every start reserves ids before it asks, so of one store the mark stands still within a start and never
+        // falls.
+        if (c.startCount() == r.startCount())
+            return c.settledCounter() == r.settledCounter() ? DONE : refused(Errno.EEXIST);
+        if (c.settledCounter() < r.settledCounter()) return refused(Errno.EEXIST);
         endSession(number);
         tree.endHolds(number);
         putSession(number, new Session(c.startCount(), 0, 1));
-        long settled = Math.max(r.settledCounter(), c.settledCounter());
-        content.settled(number, settled);
+        content.settled(number, c.settledCounter());
         return update(
                 pod,
                 new PodRecord(
@@ -188,7 +191,7 @@ final class MemberChanges {
                         r.draining(),
                         r.absent(),
                         c.startCount(),
-                        settled,
+                        c.settledCounter(),
                         r.orphansAcknowledgedIndex()));
     }
 

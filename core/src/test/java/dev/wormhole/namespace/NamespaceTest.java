@@ -18,6 +18,7 @@ import dev.wormhole.model.SliceId;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.TreeSet;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -651,6 +652,61 @@ final class NamespaceTest {
         log.refused(new Command.OpenSession(POD1, 1, 0), Errno.ESTALE);
         log.done(new Command.OpenSession(POD1, 2, 0));
         log.file(ROOT, "still-open");
+    }
+
+    @Test
+    void aRestoredStoreGetsNoSession() {
+        log.session = log.open(POD1, 3, 8_192);
+        log.sequence = 0;
+        log.file(ROOT, "f");
+        // Images from before this start, opened again once or more often than the store itself was.
+        log.refused(new Command.OpenSession(POD1, 2, 8_192), Errno.ESTALE);
+        log.refused(new Command.OpenSession(POD1, 3, 4_096), Errno.EEXIST);
+        log.refused(new Command.OpenSession(POD1, 3, 12_288), Errno.EEXIST);
+        log.refused(new Command.OpenSession(POD1, 4, 8_191), Errno.EEXIST);
+        log.refused(new Command.OpenSession(POD1, Long.MAX_VALUE, 0), Errno.EEXIST);
+        var record = Objects.requireNonNull(log.view().pod(POD1));
+        assertThat(record.startCount()).isEqualTo(3);
+        assertThat(record.settledCounter()).isEqualTo(8_192);
+        // The store that was there first goes on, with its holds and its batches.
+        assertThat(log.namespace.lastSequence(log.session)).isEqualTo(log.sequence);
+        assertThat(log.namespace.lastSequence(new SessionId(POD1, 4))).isEqualTo(-1);
+        log.file(ROOT, "g");
+    }
+
+    @Test
+    void aRefusedOpenLeavesHoldsAndUnwrittenIdsAlone() {
+        log.session = log.open(POD1, 2, 100);
+        log.sequence = 0;
+        InodeId f = log.file(ROOT, "f");
+        log.done(new Command.Unlink(ROOT, name("f"), f));
+        log.done(new Command.Hold(f, POD1));
+        log.refused(new Command.OpenSession(POD1, 3, 99), Errno.EEXIST);
+        log.refused(new Command.OpenSession(POD1, 2, 1L << 30), Errno.EEXIST);
+        assertThat(log.view().orphans(null, 10))
+                .extracting(orphan -> orphan.holders().size())
+                .containsExactly(1);
+        // Its counter is below the refused mark, and it is not dead.
+        InodeId g = log.file(ROOT, "g");
+        log.write(g, 0, 100, 1, POD1);
+    }
+
+    @Test
+    void openingAgainWithTheSameNumbersDoesNothing() {
+        log.session = log.open(POD1, 2, 500);
+        log.sequence = 0;
+        log.file(ROOT, "f");
+        long last = log.namespace.lastSequence(log.session);
+        assertThat(log.open(POD1, 2, 500)).isEqualTo(log.session);
+        assertThat(log.last.changes()).isEmpty();
+        // What the pod of an image that repeats this start sees before its first batch.
+        assertThat(log.namespace.lastSequence(log.session)).isEqualTo(last).isPositive();
+        log.file(ROOT, "g");
+        // A mark that stands still is not below the recorded one.
+        log.session = log.open(POD1, 3, 500);
+        log.sequence = 0;
+        assertThat(log.namespace.lastSequence(log.session)).isZero();
+        log.file(ROOT, "h");
     }
 
     @Test

@@ -116,6 +116,70 @@ final class RowCacheTest {
         assertThat(wrong.get()).isNull();
     }
 
+    /** Ten thousand files read over and over in the same order, which is what a cache likes least. */
+    @Test
+    void filesThatFitNearlyAllStayInTheCache() {
+        int rows = 32_768;
+        int files = 10_000;
+        var table = new SlowTable();
+        var log = new TestLog(table);
+        log.namespace = new Namespace(table, 1, (long) rows * RowCache.ROW_BYTES);
+        var ids = new ArrayList<InodeId>();
+        var commands = new ArrayList<Command>();
+        for (int i = 0; i < files; i++) {
+            InodeId id = log.id();
+            if (i % 3 == 0) log.slice();
+            ids.add(id);
+            commands.add(TestLog.creation(InodeId.ROOT, "file-%d.dat".formatted(i), id, FileType.REGULAR));
+            if (commands.size() == 500) {
+                log.batch(commands);
+                commands.clear();
+            }
+        }
+        long[] reads = new long[3];
+        for (int pass = 0; pass < reads.length; pass++) {
+            long before = table.gets.get();
+            for (int i = 0; i < files; i++) {
+                InodeId id = ids.get(i);
+                assertThat(log.view().lookup(InodeId.ROOT, TestLog.name("file-" + i + ".dat")))
+                        .isEqualTo(id);
+                assertThat(log.stat(id).links()).isEqualTo(1);
+            }
+            reads[pass] = table.gets.get() - before;
+        }
+        assertThat(reads[0]).isEqualTo(2L * files);
+        // One in a hundred; with one slot for each row it was one in seven.
+        assertThat(reads[1]).isLessThan(2L * files / 100);
+        assertThat(reads[2]).isLessThan(2L * files / 100);
+    }
+
+    /** Far more rows than slots: what a set gives up is read again, rightly, and a changed row in any way of it is forgotten. */
+    @Test
+    void aSetThatOverflowsStaysTrue() {
+        var table = new SlowTable();
+        var log = new TestLog(table);
+        log.namespace = new Namespace(table, 1, 0);
+        var ids = new ArrayList<InodeId>();
+        for (int i = 0; i < 2_000; i++) ids.add(log.file(InodeId.ROOT, "f" + i));
+        for (int round = 1; round <= 3; round++) {
+            for (int i = 0; i < ids.size(); i++) {
+                InodeId id = ids.get(i);
+                assertThat(log.stat(id).permissions()).isEqualTo(round == 1 ? 0644 : 0600 + round - 1);
+                log.done(new Command.SetAttributes(id, 0600 + round, null, null, null, null, null, false));
+                assertThat(log.stat(id).permissions()).isEqualTo(0600 + round);
+                assertThat(log.view().lookup(InodeId.ROOT, TestLog.name("f" + i)))
+                        .isEqualTo(id);
+            }
+        }
+        // Rows just read are there: the newest of a set is never the one given up.
+        long before = table.gets.get();
+        for (InodeId id : ids) {
+            log.stat(id);
+            log.stat(id);
+        }
+        assertThat(table.gets.get() - before).isBetween((long) ids.size() - 256, (long) ids.size());
+    }
+
     @Test
     void aNewNameReplacesTheMemoryOfItsAbsence() {
         var log = new TestLog();
