@@ -304,7 +304,8 @@ final class ControlCommands {
             });
             if (total < 0) total = left[0];
             if (!progress.watched())
-                throw new ControlException(ControlException.REFUSED, "nobody waits for it any more; " + name + " stays", "");
+                throw new ControlException(
+                        ControlException.REFUSED, "nobody waits for it any more; " + name + " stays", "");
             var member = parts.cluster().members().get(leaver);
             if (left[0] > 0 && (member == null || !member.isLive()))
                 throw new ControlException(

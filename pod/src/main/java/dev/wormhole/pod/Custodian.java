@@ -156,9 +156,12 @@ final class Custodian implements AutoCloseable {
         var row = log.view().slice(slice);
         if (row == null || !row.heldBy(self)) return;
         boolean elsewhere = false;
-        for (var holder : row.holders()) elsewhere |= holder.state().isCopy() && !holder.incarnation().equals(self);
+        for (var holder : row.holders())
+            elsewhere |= holder.state().isCopy() && !holder.incarnation().equals(self);
         LOG.log(Level.SEVERE, "slice {0} of inode {1} is damaged in this store; {2}", new Object[] {
-            slice, row.inode(), elsewhere ? "its copy here is given up and made anew from another pod" : "it is the only copy"
+            slice,
+            row.inode(),
+            elsewhere ? "its copy here is given up and made anew from another pod" : "it is the only copy"
         });
         if (!elsewhere) return;
         log.propose(new Command.LoseHolder(self, List.of(slice))).thenAccept(_ -> delete(List.of(slice)));

@@ -16,6 +16,7 @@ import dev.wormhole.namespace.Entry;
 import dev.wormhole.namespace.MalformedEntryException;
 import dev.wormhole.namespace.Namespace;
 import dev.wormhole.namespace.NamespaceView;
+import dev.wormhole.namespace.Outcome;
 import dev.wormhole.namespace.Proposer;
 import dev.wormhole.namespace.SessionId;
 import dev.wormhole.namespace.Table;
@@ -99,6 +100,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private volatile boolean disconnected;
     private volatile boolean closed;
     private volatile boolean sessionOpen;
+    private volatile boolean sessionRefused;
     private volatile boolean diverged;
 
     /**
@@ -201,6 +203,10 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                 Entry.withoutSession(generation, nowNanos(), List.of(command)).encode();
         String last = "no leader is known";
         while (!done.getAsBoolean()) {
+            if (sessionRefused)
+                throw new IOException("the network knows a later life of this store: it is an old image of " + self
+                        + " that was put back. It cannot go on under that name: take the pod out (wormhole leave on"
+                        + " another pod) and join again with an empty store");
             if (closed) throw new IOException("stopping while waiting " + purpose);
             try {
                 var sent = submitTo(leader, entry);
@@ -446,7 +452,9 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         Applied applied;
         try {
             table.at(term, index);
-            applied = namespace.apply(index, Entry.decode(bytes));
+            Entry entry = Entry.decode(bytes);
+            applied = namespace.apply(index, entry);
+            if (entry.session() == null) noteRefusal(entry, applied);
             table.passed(term, index);
         } catch (MalformedEntryException unreadable) {
             throw new IllegalStateException(
@@ -481,6 +489,15 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                     applied.sequence(), applied.status()
                 });
         }
+    }
+
+    /** This start's session was refused: the store went back in time, and nothing else would ever tell. */
+    private void noteRefusal(Entry entry, Applied applied) {
+        for (int i = 0; i < applied.outcomes().size(); i++)
+            if (applied.outcomes().get(i) instanceof Outcome.Refused
+                    && entry.commands().get(i) instanceof Command.OpenSession open
+                    && open.incarnation().equals(self)
+                    && open.startCount() == session.startCount()) sessionRefused = true;
     }
 
     private void tell(long index, List<Change> changes) {

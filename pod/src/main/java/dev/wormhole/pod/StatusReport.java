@@ -172,8 +172,8 @@ final class StatusReport {
             jobs.add(new NetworkStatus.Job(
                     "reclaim", totals.unnamedSlices() + " slices that nothing names any more", 0, 0, null));
         if (totals.orphans() > 0)
-            jobs.add(new NetworkStatus.Job(
-                    "reclaim", totals.orphans() + " deleted files", 0, 0, whyOrphansStay(parts)));
+            jobs.add(
+                    new NetworkStatus.Job("reclaim", totals.orphans() + " deleted files", 0, 0, whyOrphansStay(parts)));
         Situation.Facts facts = parts.repairer().facts();
         return new NetworkStatus.ReplicationStatus(
                 totals.slices(),
@@ -188,7 +188,8 @@ final class StatusReport {
     private static @Nullable String whyOrphansStay(Pod.Parts parts) {
         for (var orphan : parts.log().view().orphans(null, 1)) {
             var names = new ArrayList<String>();
-            for (Incarnation holder : orphan.holders()) names.add(parts.cluster().name(holder));
+            for (Incarnation holder : orphan.holders())
+                names.add(parts.cluster().name(holder));
             if (!names.isEmpty()) return "open on " + String.join(", ", names);
             for (PodRecord pod : parts.log().view().pods())
                 if (!pod.absent() && pod.orphansAcknowledgedIndex() < orphan.orphanedIndex())

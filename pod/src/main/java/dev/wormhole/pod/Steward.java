@@ -369,7 +369,7 @@ final class Steward implements AutoCloseable {
         if (view.totals().orphans() == 0 || reaping) return;
         long acknowledged = Long.MAX_VALUE;
         for (PodRecord pod : view.pods()) // fresh: acknowledgements are told to nobody
-            if (!pod.absent()) acknowledged = Math.min(acknowledged, pod.orphansAcknowledgedIndex());
+        if (!pod.absent()) acknowledged = Math.min(acknowledged, pod.orphansAcknowledgedIndex());
         var due = new ArrayList<InodeId>();
         for (var orphan : view.orphans(null, LIST_MAX))
             if (orphan.holders().isEmpty() && orphan.orphanedIndex() <= acknowledged) due.add(orphan.inode());
