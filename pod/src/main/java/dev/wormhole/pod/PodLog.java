@@ -189,11 +189,22 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                 new Command.OpenSession(self, session.startCount(), settledCounter),
                 () -> {
                     var pod = view().pod(self);
-                    return pod != null && pod.startCount() == session.startCount();
+                    return pod != null
+                            && pod.startCount() == session.startCount()
+                            && pod.settledCounter() == settledCounter;
                 },
                 "to open the session of " + self);
+        // A store that was put back to before its last start sends the very same opening; but that start has proposed.
+        barrier();
+        if (namespace.lastSequence(session) > 0) throw restored();
         sessionOpen = true;
         LockSupport.unpark(sender);
+    }
+
+    private IOException restored() {
+        return new IOException("the network knows a later life of this store: it is an old image of " + self
+                + " that was put back. It cannot go on under that name; its files stay as they are. Join again with an"
+                + " empty store and another --name");
     }
 
     /** Sends a command that may run twice until its effect is seen here. */
@@ -203,10 +214,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                 Entry.withoutSession(generation, nowNanos(), List.of(command)).encode();
         String last = "no leader is known";
         while (!done.getAsBoolean()) {
-            if (sessionRefused)
-                throw new IOException("the network knows a later life of this store: it is an old image of " + self
-                        + " that was put back. It cannot go on under that name: take the pod out (wormhole leave on"
-                        + " another pod) and join again with an empty store");
+            if (sessionRefused) throw restored();
             if (closed) throw new IOException("stopping while waiting " + purpose);
             try {
                 var sent = submitTo(leader, entry);
