@@ -405,13 +405,19 @@ final class MembershipCommands {
 
     @Command(
             name = "leave",
-            description = "Take a pod of this machine out of its network for good, after moving its data to others.")
+            description = {
+                "Take a pod of this machine out of its network for good, after moving its data to others.",
+                "With --gone, take out a member whose machine will not come back, once its copies are made elsewhere."
+            })
     static final class Leave extends Action {
         @Mixin
         Target.Options options = new Target.Options();
 
         @Option(names = "--keep-store", description = "Leave the store's files on the disk.")
         boolean keepStore;
+
+        @Option(names = "--gone", paramLabel = "NAME", description = "A member that is not on this machine.")
+        @Nullable String gone;
 
         Leave(Host host) {
             super(host);
@@ -421,6 +427,13 @@ final class MembershipCommands {
         int run() throws IOException, ControlException, InterruptedException {
             var target = Target.find(host, options, null);
             var store = target.store();
+            if (gone != null) {
+                try (var console = new Console(host)) {
+                    target.client().call(Commands.LEAVE, new Commands.LeaveArguments(gone), console);
+                }
+                say("pod " + gone + " is no member any more");
+                return ExitCode.OK;
+            }
             var mount = mountOf(host, store);
             try (var console = new Console(host)) {
                 target.client().call(Commands.LEAVE, new Commands.LeaveArguments(""), console);

@@ -119,7 +119,7 @@ final class Joining {
                         PeerRefused.BAD_REQUEST,
                         errno == Errno.EEXIST
                                 ? "a pod named " + settings.name() + " is a member already; choose another --name, or"
-                                        + " remove that one first: wormhole leave --pod " + settings.name()
+                                        + " remove that one first: wormhole leave --gone " + settings.name()
                                 : "the network refused: " + errno);
         };
     }
