@@ -29,7 +29,9 @@ import java.util.concurrent.CompletableFuture;
 /** Copies of slices on other pods: where they should be, getting them there, reading them from there. Thread-safe. */
 final class PodReplication implements Replication {
     private static final int SLICES_ASKED_MAX = 1000;
-    private static final Duration PUSH_DEADLINE = Duration.ofSeconds(3);
+    /** A pod that takes a small slice does so in milliseconds; after this another one is tried. */
+    private static final Duration PUSH_DEADLINE = Duration.ofMillis(1200);
+
     private static final Duration COPY_DEADLINE = Duration.ofSeconds(30);
     /** A push of this many bytes may take a second longer. */
     private static final long BYTES_PER_SECOND = 10L << 20;
