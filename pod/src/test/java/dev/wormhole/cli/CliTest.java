@@ -21,7 +21,6 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -96,7 +95,7 @@ class CliTest {
     }
 
     private static void needsFuse() {
-        Assumptions.assumeTrue(new File("/dev/fuse").exists(), "no /dev/fuse");
+        assertThat(new File("/dev/fuse")).as("these tests need FUSE").exists();
     }
 
     private Ran create(String pod, String... more) {
