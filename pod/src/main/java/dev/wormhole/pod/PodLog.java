@@ -39,7 +39,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import java.util.logging.Level;
@@ -84,7 +83,6 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private final List<Listener> listeners = new CopyOnWriteArrayList<>();
     private final Thread sender;
     private final Disconnection disconnection;
-    private final AtomicLong proposedCommands = new AtomicLong();
     private volatile @Nullable RaftLog raft;
     private volatile Optional<Incarnation> leader = Optional.empty();
     /**
@@ -101,7 +99,6 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private volatile boolean closed;
     private volatile boolean sessionOpen;
     private volatile boolean sessionRefused;
-    private volatile boolean diverged;
 
     /**
      * @param startCount this start of the store: names the session
@@ -167,14 +164,6 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
 
     long applied() {
         return gate.applied();
-    }
-
-    CompletableFuture<Void> reach(long index) {
-        return gate.reach(index);
-    }
-
-    long proposedCommands() {
-        return proposedCommands.get();
     }
 
     // ---- opening the session
@@ -249,7 +238,6 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                 return CompletableFuture.failedFuture(new IOException("interrupted before the command was sent"));
             }
         }
-        proposedCommands.incrementAndGet();
         var future = proposer.propose(command);
         LockSupport.unpark(sender);
         return future.handle((applied, failure) -> {
@@ -469,7 +457,6 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                     "entry " + index + " of the log cannot be read: " + unreadable.getMessage(), unreadable);
         }
         if (applied.diverged()) {
-            diverged = true;
             throw new IllegalStateException("this pod's state differs from the network's at entry " + index
                     + "; its store is kept, reinstall the pod with: wormhole leave, wormhole join");
         }

@@ -65,7 +65,6 @@ final class Steward implements AutoCloseable {
     private boolean letting;
     private boolean reaping;
     private long housekeptNanos;
-    private String voterReason = "";
 
     /** The file system's part in the life of orphans. */
     interface Orphans {
@@ -96,11 +95,6 @@ final class Steward implements AutoCloseable {
     void start(Server server) {
         server.handle(Calls.HEARTBEAT, this::heartbeat);
         beat.start();
-    }
-
-    /** Why the voters are as they are, for status. */
-    synchronized String voterReason() {
-        return voterReason;
     }
 
     private void run() {
@@ -257,9 +251,6 @@ final class Steward implements AutoCloseable {
         }
         if (reason == null) {
             var step = VoterPlan.next(List.copyOf(voters), self, members, VOTERS_MOST);
-            synchronized (this) {
-                voterReason = step.reason();
-            }
             switch (step) {
                 case VoterPlan.Step.Keep _ -> {
                     return;
