@@ -240,6 +240,22 @@ public final class RaftLog implements AutoCloseable {
                         .size();
     }
 
+    /** Who votes, by the newest configuration known here; none while the log is being rebuilt. */
+    public List<Incarnation> voters() {
+        Engine running = engine;
+        if (running == null) return List.of();
+        var voters = new ArrayList<Incarnation>();
+        for (Member member : members(running.division().getRaftConf(), RaftPeerRole.FOLLOWER))
+            voters.add(member.incarnation());
+        return voters;
+    }
+
+    /** The newest term that this pod has taken part in; never goes back. 0 while the log is stopped. */
+    public long term() {
+        Engine running = engine;
+        return running == null ? 0 : running.division().getInfo().getCurrentTerm();
+    }
+
     /** What this pod knows now. Reads a few file sizes. */
     public Status status() {
         Engine running = engine;

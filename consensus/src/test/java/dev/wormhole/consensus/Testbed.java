@@ -181,7 +181,10 @@ final class Testbed implements AutoCloseable {
                         continue;
                     }
                     CompletableFuture<String> answer = answers.remove(words[0]);
-                    if (answer == null) throw new IllegalStateException("unasked: " + line);
+                    if (answer == null) { // the JVM itself warns on its standard output
+                        System.err.println("p" + number + " says unasked: " + line);
+                        continue;
+                    }
                     String value = words.length > 2 ? words[2] : "";
                     if (words[1].equals("ok")) answer.complete(value);
                     else answer.completeExceptionally(new IOException(value));
@@ -224,8 +227,20 @@ final class Testbed implements AutoCloseable {
             } catch (ExecutionException e) {
                 throw new IOException("p" + number + " " + command + ": " + e.getCause(), e);
             } catch (TimeoutException e) {
-                throw new IOException("p" + number + " " + command + ": no answer\n" + errors(), e);
+                throw new IOException("p" + number + " " + command + ": no answer\n" + threads() + errors(), e);
             }
+        }
+
+        /** Where the threads of the process stand. */
+        private String threads() throws IOException {
+            Process jcmd = new ProcessBuilder(
+                            Path.of(System.getProperty("java.home"), "bin", "jcmd")
+                                    .toString(),
+                            Long.toString(running().pid()),
+                            "Thread.print")
+                    .redirectErrorStream(true)
+                    .start();
+            return new String(jcmd.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         }
 
         String[] status() throws Exception {

@@ -20,6 +20,11 @@ import org.jspecify.annotations.Nullable;
  * their own); declared through the log, so this answers a {@link Declaration} until the log says so. Back from absent:
  * heard, and caught up.
  *
+ * <p><b>Prompt</b>: who is waited for before a change is acknowledged. A pod enters when it has been steady, and leaves
+ * when it is late or says that it answers no more. What it was granted must have ended by then: of this leader's grants
+ * because none follows the decision, of an older leader's because that one could last grant a second after a majority
+ * followed it ({@link Authority}).
+ *
  * <p>Silence survives a change of the leader: {@link #silences} travels in the acknowledgements of heartbeats, voters add
  * the time since, and a new leader begins from {@link #latestOf} what a majority of them was told. Silence is summed from
  * ticks, and a tick counts for {@code tickMax} at most: a leader that was itself frozen or asleep blames nobody for that.
@@ -56,10 +61,20 @@ public final class PeerWatch {
     /** To be proposed as SetAbsent. */
     public record Declaration(Incarnation incarnation, boolean absent, String reason) {}
 
+    /** To be proposed as SetPrompt, without a session. */
+    public record Promptness(Incarnation incarnation, long startCount, boolean prompt, String reason) {}
+
     private static final class Peer {
         String name = "";
         boolean intermittent;
         boolean absent;
+        boolean prompt;
+        long startCount;
+        /** It has told that it answers programs, and so may be waited for. */
+        boolean answers;
+        /** Watch time since when nothing is granted to it, because it is to leave the prompt set; NOT_STUCK if it is not. */
+        long deniedAt = NOT_STUCK;
+
         long appliedIndex;
         /** What was committed when it was last heard: it should have told of that by the next time. */
         long owedIndex;
@@ -74,11 +89,17 @@ public final class PeerWatch {
     }
 
     private static final long NOT_STUCK = Long.MIN_VALUE;
-    private final Timing timing;
+    private Timing timing;
     private final Incarnation self;
     private final Map<Incarnation, Peer> peers = new TreeMap<>();
-    /** The log calls this pod absent, and it leads: it was declared so before it came back and was elected. */
-    private boolean selfAbsent;
+    /**
+     * This pod itself: never late, but its applying may be stuck. The log may call it absent: it was declared so before it
+     * came back and was elected.
+     */
+    private final Peer own = new Peer();
+
+    /** Watch time from which on nothing that an older leader granted is left. */
+    private final long othersGrantsEndAt;
     /** Sum of the counted ticks, nanoseconds. */
     private long time;
 
@@ -91,9 +112,16 @@ public final class PeerWatch {
      * @param self never late in its own eyes
      * @param nowNanos of the monotonic clock that {@link #tick} will give too
      * @param silences nanoseconds since each pod was last heard by a leader; pods missing here count as heard now
+     * @param sinceOlderNanos for so long no older leader can have counted on a majority of the voters ({@link Following});
+     *     0 if that is not known
      */
     public PeerWatch(
-            Timing timing, Incarnation self, List<PodRecord> pods, long nowNanos, Map<Incarnation, Long> silences) {
+            Timing timing,
+            Incarnation self,
+            List<PodRecord> pods,
+            long nowNanos,
+            Map<Incarnation, Long> silences,
+            long sinceOlderNanos) {
         this.timing = timing;
         this.self = self;
         this.lastTickNanos = nowNanos;
@@ -102,6 +130,7 @@ public final class PeerWatch {
             long silence = Math.max(0, silences.getOrDefault(entry.getKey(), 0L));
             entry.getValue().heardAt = time - silence;
         }
+        othersGrantsEndAt = time + timing.lateAfter().toNanos() - Math.max(0, sinceOlderNanos);
     }
 
     /** The log's members and declarations changed: new pods are watched from now on, removed ones no more. */
@@ -109,21 +138,27 @@ public final class PeerWatch {
         var gone = new ArrayList<>(peers.keySet());
         for (PodRecord pod : pods) {
             gone.remove(pod.incarnation());
-            if (pod.incarnation().equals(self)) {
-                selfAbsent = pod.absent();
-                continue;
-            }
-            var peer = peers.computeIfAbsent(pod.incarnation(), _ -> {
-                var fresh = new Peer();
-                fresh.heardAt = time;
-                fresh.presentSince = time;
-                return fresh;
-            });
+            var peer = pod.incarnation().equals(self)
+                    ? own
+                    : peers.computeIfAbsent(pod.incarnation(), _ -> {
+                        var fresh = new Peer();
+                        fresh.heardAt = time;
+                        fresh.presentSince = time;
+                        return fresh;
+                    });
             peer.name = pod.settings().name();
             peer.intermittent = pod.settings().intermittent();
             peer.absent = pod.absent();
+            peer.prompt = pod.prompt();
+            peer.startCount = pod.startCount();
+            if (!peer.prompt) peer.deniedAt = NOT_STUCK;
         }
         gone.forEach(peers::remove);
+    }
+
+    /** Other times were declared. */
+    public void timing(Timing declared) {
+        timing = declared;
     }
 
     /** The log's commit index moved. */
@@ -135,10 +170,12 @@ public final class PeerWatch {
      * A heartbeat came; call {@link #tick} before, so that its time is known.
      *
      * @param appliedIndex what the pod has applied and told, never less than before in one life of a store
+     * @param answers whether it answers programs; once it says no, it does not until it says yes
      */
-    public void heard(Incarnation incarnation, long appliedIndex) {
-        var peer = peers.get(incarnation);
+    public void heard(Incarnation incarnation, long appliedIndex, boolean answers) {
+        var peer = peer(incarnation);
         if (peer == null) return;
+        peer.answers = answers;
         boolean wasLate = isLate(peer);
         boolean moved = appliedIndex > peer.appliedIndex || !peer.heardByThisLeader;
         if (!peer.heardByThisLeader) peer.owedIndex = committedIndex; // it owes nothing yet, but back means caught up
@@ -157,7 +194,7 @@ public final class PeerWatch {
         lastTickNanos = nowNanos;
         time += step;
         var declarations = new ArrayList<Declaration>();
-        if (selfAbsent) declarations.add(new Declaration(self, false, "back, and leading"));
+        if (own.absent) declarations.add(new Declaration(self, false, "back, and leading"));
         for (var entry : peers.entrySet()) {
             var peer = entry.getValue();
             if (peer.absent) {
@@ -196,13 +233,64 @@ public final class PeerWatch {
     }
 
     /**
-     * Whether the pod's freshness may be renewed by the acknowledgement of the heartbeat just heard: it has told what was
-     * committed one heartbeat earlier.
+     * Whether the pod's freshness may be renewed by the acknowledgement of the heartbeat just heard: it is prompt and stays
+     * so, and has told what was committed one heartbeat earlier.
      */
     public boolean mayRenew(Incarnation incarnation) {
-        if (incarnation.equals(self)) return true;
-        var peer = peers.get(incarnation);
-        return peer != null && !peer.absent && peer.heardByThisLeader && peer.stuckAt == NOT_STUCK && !isLate(peer);
+        var peer = peer(incarnation);
+        return peer != null
+                && peer.prompt
+                && peer.answers
+                && peer.deniedAt == NOT_STUCK
+                && !peer.absent
+                && peer.heardByThisLeader
+                && peer.stuckAt == NOT_STUCK
+                && !isLate(peer);
+    }
+
+    /**
+     * Who is to enter or leave the prompt set, the same again until the log says it ({@link #members}). Call it after
+     * {@link #tick}; whoever is named as leaving is granted nothing more.
+     *
+     * @param wanted whether there is to be a prompt set at all
+     */
+    public List<Promptness> promptness(boolean wanted) {
+        var changes = new ArrayList<Promptness>();
+        consider(self, own, wanted, changes);
+        peers.forEach((incarnation, peer) -> consider(incarnation, peer, wanted, changes));
+        return changes;
+    }
+
+    private void consider(Incarnation incarnation, Peer peer, boolean wanted, List<Promptness> changes) {
+        boolean welcome = wanted && !peer.intermittent && !peer.absent;
+        if (!peer.prompt) {
+            if (welcome && peer.answers && peer.heardByThisLeader && peer.stuckAt == NOT_STUCK && isSteady(incarnation))
+                changes.add(new Promptness(incarnation, peer.startCount, true, peer.name + " is steady"));
+            return;
+        }
+        boolean silent = peer.heardByThisLeader && !peer.answers;
+        if (peer.deniedAt == NOT_STUCK && (!welcome || silent || isLate(peer))) peer.deniedAt = time;
+        if (peer.deniedAt == NOT_STUCK || time < othersGrantsEndAt && !silent) return;
+        // A late pod was granted nothing since it was last heard; one that is not must first outlive its last grant.
+        if (!silent
+                && !isLate(peer)
+                && time - peer.deniedAt < timing.lateAfter().toNanos()) return;
+        changes.add(new Promptness(
+                incarnation,
+                peer.startCount,
+                false,
+                peer.name + (silent ? " stops" : isLate(peer) ? " is late" : " is not to be waited for")));
+    }
+
+    private @Nullable Peer peer(Incarnation incarnation) {
+        return incarnation.equals(self) ? own : peers.get(incarnation);
+    }
+
+    /** A pod that changes wait for has missed a heartbeat: look again soon. */
+    public boolean isUneasy() {
+        for (Peer peer : peers.values())
+            if (peer.prompt && gone(peer) > timing.lateAfter().toNanos() / 2) return true;
+        return false;
     }
 
     /** For how many nanoseconds each pod has been silent or stuck, to travel with acknowledgements. */

@@ -239,6 +239,15 @@ public sealed interface Command {
     record SetAbsent(Incarnation incarnation, boolean absent) implements Command {}
 
     /**
+     * Takes a pod into the prompt set or out of it. Proposed by the leader alone and without a session, so that it is
+     * committed in the leader's own term or never. Refused: ENOENT (no member), ESTALE (another start of its store), EINVAL (in
+     * a session).
+     *
+     * @param startCount the start that enters; anything when it leaves
+     */
+    record SetPrompt(Incarnation incarnation, long startCount, boolean prompt) implements Command {}
+
+    /**
      * Ends a pod's membership and all its holder records. Refused with EBUSY when a slice would lose its last copy, unless
      * forced. Unforced it reads every slice. Files whose newest bytes had no other copy go back as in {@link LoseHolder}.
      */

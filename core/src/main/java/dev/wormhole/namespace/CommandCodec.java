@@ -46,6 +46,7 @@ final class CommandCodec {
     private static final int SET_ABSENT = 63;
     private static final int REMOVE_POD = 64;
     private static final int CONFIGURE = 65;
+    private static final int SET_PROMPT = 66;
     // Reserved: 80 grant, 81 revoke, 82 lock, 83 settle, 84 generation.
 
     private static final FileType[] TYPES = FileType.values();
@@ -162,6 +163,11 @@ final class CommandCodec {
                 to.u16(SET_DRAINING).i32(c.incarnation().number()).u8(c.draining() ? 1 : 0);
             case Command.SetAbsent c ->
                 to.u16(SET_ABSENT).i32(c.incarnation().number()).u8(c.absent() ? 1 : 0);
+            case Command.SetPrompt c ->
+                to.u16(SET_PROMPT)
+                        .i32(c.incarnation().number())
+                        .i64(c.startCount())
+                        .u8(c.prompt() ? 1 : 0);
             case Command.RemovePod c ->
                 to.u16(REMOVE_POD).i32(c.incarnation().number()).u8(c.force() ? 1 : 0);
             case Command.Configure c -> to.u16(CONFIGURE).i64(c.basedOn()).text(c.toml());
@@ -269,6 +275,7 @@ final class CommandCodec {
             case UPDATE_POD -> new Command.UpdatePod(incarnation(from), settings(from));
             case SET_DRAINING -> new Command.SetDraining(incarnation(from), from.flag());
             case SET_ABSENT -> new Command.SetAbsent(incarnation(from), from.flag());
+            case SET_PROMPT -> new Command.SetPrompt(incarnation(from), from.i64(), from.flag());
             case REMOVE_POD -> new Command.RemovePod(incarnation(from), from.flag());
             case CONFIGURE -> new Command.Configure(from.i64(), from.text());
             default -> throw new MalformedEntryException("unknown command " + number, start);

@@ -42,7 +42,7 @@ final class MemberChanges {
         if (number > Ids.ALLOCATOR_MAX) return refused(Errno.ENOSPC);
         state.put(Keys.ALLOCATOR, Rows.numbers(number));
         state.put(token, Rows.numbers(number));
-        var record = new PodRecord(new Incarnation((int) number), c.settings(), false, false, 0, 0, state.index);
+        var record = new PodRecord(new Incarnation((int) number), c.settings(), false, false, false, 0, 0, state.index);
         state.putPod(new PodRow(record, c.storeToken()), true);
         return new Outcome.Done(number);
     }
@@ -73,49 +73,26 @@ final class MemberChanges {
         if (!isName(c.settings().name())) return refused(Errno.EINVAL);
         PodRow other = named(c.settings().name());
         if (other != null && other.number() != pod.number()) return refused(Errno.EEXIST);
-        PodRecord r = pod.record();
-        return update(
-                pod,
-                new PodRecord(
-                        r.incarnation(),
-                        c.settings(),
-                        r.draining(),
-                        r.absent(),
-                        r.startCount(),
-                        r.settledCounter(),
-                        r.orphansAcknowledgedIndex()));
+        return update(pod, pod.record().withSettings(c.settings()));
     }
 
     Outcome setDraining(Command.SetDraining c) {
         PodRow pod = state.pods.get(c.incarnation().number());
         if (pod == null) return refused(Errno.ENOENT);
-        PodRecord r = pod.record();
-        return update(
-                pod,
-                new PodRecord(
-                        r.incarnation(),
-                        r.settings(),
-                        c.draining(),
-                        r.absent(),
-                        r.startCount(),
-                        r.settledCounter(),
-                        r.orphansAcknowledgedIndex()));
+        return update(pod, pod.record().withDraining(c.draining()));
     }
 
     Outcome setAbsent(Command.SetAbsent c) {
         PodRow pod = state.pods.get(c.incarnation().number());
         if (pod == null) return refused(Errno.ENOENT);
-        PodRecord r = pod.record();
-        return update(
-                pod,
-                new PodRecord(
-                        r.incarnation(),
-                        r.settings(),
-                        r.draining(),
-                        c.absent(),
-                        r.startCount(),
-                        r.settledCounter(),
-                        r.orphansAcknowledgedIndex()));
+        return update(pod, pod.record().withAbsent(c.absent()));
+    }
+
+    Outcome setPrompt(Command.SetPrompt c) {
+        PodRow pod = state.pods.get(c.incarnation().number());
+        if (pod == null) return refused(Errno.ENOENT);
+        if (c.prompt() && pod.record().startCount() != c.startCount()) return refused(Errno.ESTALE);
+        return update(pod, pod.record().withPrompt(c.prompt() && !pod.record().absent()));
     }
 
     Outcome remove(Command.RemovePod c) {
@@ -138,9 +115,7 @@ final class MemberChanges {
         // Nobody can have applied what is not yet there.
         long index = Math.min(c.index(), state.index);
         if (index <= r.orphansAcknowledgedIndex()) return DONE;
-        var record = new PodRecord(
-                r.incarnation(), r.settings(), r.draining(), r.absent(), r.startCount(), r.settledCounter(), index);
-        state.putPod(new PodRow(record, pod.token()), false);
+        state.putPod(new PodRow(r.withOrphansAcknowledged(index), pod.token()), false);
         return DONE;
     }
 
@@ -183,16 +158,7 @@ final class MemberChanges {
         tree.endHolds(number);
         putSession(number, new Session(c.startCount(), 0, 1));
         content.settled(number, c.settledCounter());
-        return update(
-                pod,
-                new PodRecord(
-                        r.incarnation(),
-                        r.settings(),
-                        r.draining(),
-                        r.absent(),
-                        c.startCount(),
-                        c.settledCounter(),
-                        r.orphansAcknowledgedIndex()));
+        return update(pod, r.withStart(c.startCount(), c.settledCounter()));
     }
 
     private void endSession(int number) {

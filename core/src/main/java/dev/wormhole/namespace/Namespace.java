@@ -143,8 +143,9 @@ public final class Namespace {
         SessionId id = entry.session();
         if (id == null) {
             for (Command command : entry.commands())
-                if (!(command instanceof Command.OpenSession || command instanceof Command.AdmitPod))
-                    return apply.nothing(Applied.Status.NO_SESSION);
+                if (!(command instanceof Command.OpenSession
+                        || command instanceof Command.AdmitPod
+                        || command instanceof Command.SetPrompt)) return apply.nothing(Applied.Status.NO_SESSION);
             return apply.commands();
         }
         int number = id.incarnation().number();
@@ -309,6 +310,8 @@ public final class Namespace {
                 case Command.UpdatePod c -> members.update(c);
                 case Command.SetDraining c -> members.setDraining(c);
                 case Command.SetAbsent c -> members.setAbsent(c);
+                case Command.SetPrompt c ->
+                    entry.session() == null ? members.setPrompt(c) : new Outcome.Refused(Errno.EINVAL);
                 case Command.RemovePod c -> members.remove(c);
                 case Command.Configure c -> members.configure(c);
             };

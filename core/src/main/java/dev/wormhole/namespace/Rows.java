@@ -120,7 +120,7 @@ final class Rows {
         byte[] encode() {
             var to = new ByteSink(128);
             to.u8(FORMAT)
-                    .u8((record.draining() ? 1 : 0) | (record.absent() ? 2 : 0))
+                    .u8((record.draining() ? 1 : 0) | (record.absent() ? 2 : 0) | (record.prompt() ? 4 : 0))
                     .i64(token);
             to.i64(record.startCount()).i64(record.settledCounter()).i64(record.orphansAcknowledgedIndex());
             CommandCodec.settings(to, record.settings());
@@ -137,6 +137,7 @@ final class Rows {
                                 settings,
                                 (row[1] & 1) != 0,
                                 (row[1] & 2) != 0,
+                                (row[1] & 4) != 0,
                                 i64(row, 10),
                                 i64(row, 18),
                                 i64(row, 26)),

@@ -28,11 +28,16 @@ public interface FileSystem {
      *
      * @param entryValidNanos for how long the kernel may trust the name
      * @param attributesValidNanos for how long it may trust the attributes
+     * @param asOfNanos when that was granted, by {@link System#nanoTime}: a reply that leaves later than
+     *     {@link #REPLY_NANOS} after it must grant nothing
      */
-    record Entry(Attributes attributes, long entryValidNanos, long attributesValidNanos) {}
+    record Entry(Attributes attributes, long entryValidNanos, long attributesValidNanos, long asOfNanos) {}
 
-    /** Attributes and for how long the kernel may trust them. */
-    record Stat(Attributes attributes, long validNanos) {}
+    /** Attributes and for how long the kernel may trust them, as {@link Entry}. */
+    record Stat(Attributes attributes, long validNanos, long asOfNanos) {}
+
+    /** How long a reply may be under way and still grant what it says. */
+    long REPLY_NANOS = Grants.REPLY_NANOS;
 
     /**
      * An open file or directory.
@@ -184,5 +189,8 @@ public interface FileSystem {
 
         /** Cached pages (of a file) or the cached listing (of a directory) are stale. */
         void contentChanged(InodeId inode);
+
+        /** Runs the action, which must not block, once the kernel has been told of all attributes named before. */
+        void afterAttributes(Runnable action);
     }
 }

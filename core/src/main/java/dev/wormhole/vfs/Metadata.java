@@ -19,7 +19,7 @@ public interface Metadata {
      */
     void barrier() throws IOException, InterruptedException;
 
-    /** Whether {@link #barrier} would return at once, without a round trip. */
+    /** Whether {@link #barrier} would return at once, without a round trip: this pod is fresh, or leads. */
     boolean barrierIsFree();
 
     /**
@@ -31,6 +31,15 @@ public interface Metadata {
 
     /** @param index log index of the entry that carried the command */
     record Committed(Outcome outcome, long index) {}
+
+    /**
+     * Completes when every pod that answers from what it has answers by this entry, so that a look that begins afterwards
+     * anywhere sees it (DESIGN section 7). Nobody is waited for who is late or asks the leader anyway; with the network
+     * lost, nobody at all.
+     *
+     * @param index of an entry of this pod that is applied here, as {@link Committed} has it
+     */
+    CompletableFuture<Void> told(long index);
 
     /** Completes when the entry is on the disks of min(2, present storing pods). */
     CompletableFuture<Void> onDisks(long index);

@@ -46,6 +46,8 @@ final class OpenInode {
     volatile boolean dirty;
     /** Log index of what this pod changed last, or knew when this state was made. */
     volatile long lastIndex;
+    /** Log index of what this pod changed last, 0 if nothing yet. */
+    volatile long ownIndex;
     /** Counts times that bytes were lost, so that every handle tells it once. */
     volatile int losses;
 
@@ -73,6 +75,7 @@ final class OpenInode {
     void changedAt(long index) {
         synchronized (this) {
             if (index > lastIndex) lastIndex = index;
+            if (index > ownIndex) ownIndex = index;
         }
     }
 

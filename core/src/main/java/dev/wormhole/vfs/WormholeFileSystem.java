@@ -33,6 +33,7 @@ import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import java.util.function.LongConsumer;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -74,6 +75,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     private final Incarnation self;
     private final InstantSource clock;
     private final FileSystemSettings settings;
+    private final LongSupplier nanoClock;
     private final WriteBack writeBack;
     private final ContentReader reader;
 
@@ -86,7 +88,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     /** Log indexes at which holds became due that are not committed yet, and how many. Guarded by itself. */
     private final TreeMap<Long, Integer> holdsDue = new TreeMap<>();
 
-    private volatile long toldIndex;
+    private volatile long appliedIndex;
+    private final Teller teller;
     private volatile boolean ended;
 
     /** One open(2) of a directory, and how far into names of equal cookie it has been listed. */
@@ -105,13 +108,18 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
 
         @Override
         public void contentChanged(InodeId inode) {}
+
+        @Override
+        public void afterAttributes(Runnable action) {
+            action.run();
+        }
     }
 
     /**
      * @param nextId gives ids of this incarnation, each once
      * @param self this pod's incarnation
      * @param clock labels times of writes
-     * @param nanoClock a monotonic clock in nanoseconds
+     * @param nanoClock the monotonic clock that the kernel counts validity by, {@link System#nanoTime} outside of tests
      */
     public WormholeFileSystem(
             Metadata metadata,
@@ -129,7 +137,9 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         this.self = self;
         this.clock = clock;
         this.settings = settings;
-        toldIndex = metadata.view().appliedIndex();
+        this.nanoClock = nanoClock;
+        appliedIndex = metadata.view().appliedIndex();
+        teller = new Teller(() -> kernel, nanoClock, appliedIndex);
         reader = new ContentReader(metadata, store, replication);
         writeBack = new WriteBack(metadata, store, replication, nextId, self, settings, nanoClock, new Effects());
     }
@@ -143,7 +153,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
 
         @Override
         public void attributesChanged(OpenInode inode) {
-            if (settings.validity().attributesNanos(inode.id) > 0) kernel.attributesChanged(inode.id);
+            if (settings.validity().attributesChanged(inode.id, true) >= 0) kernel.attributesChanged(inode.id);
         }
 
         @Override
@@ -168,37 +178,59 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
      * Told by the thread that applies the log, for every entry in order, after the tables hold it. Waits for nothing.
      *
      * @param index log index of the entry
+     * @param own whether this pod proposed it
      */
-    public void changed(long index, List<Change> changes) {
+    public void changed(long index, List<Change> changes, boolean own) {
+        ValidityPolicy validity = settings.validity();
+        long believedNanos = 0;
+        List<InodeId> believed = List.of();
         for (Change change : changes) {
             switch (change) {
                 case Change.InodeChanged(InodeId id, boolean content) -> {
                     OpenInode inode = inodes.get(id);
-                    if (inode == null) continue;
-                    if (content && inode.contentTold(metadata.view())) kernel.contentChanged(id);
-                    if (settings.validity().attributesNanos(id) > 0) kernel.attributesChanged(id);
+                    if (inode != null && content && inode.contentTold(metadata.view())) kernel.contentChanged(id);
+                    long after = validity.attributesChanged(id, own);
+                    if (after < 0) continue;
+                    if (own) {
+                        kernel.attributesChanged(id);
+                        continue;
+                    }
+                    believedNanos = Math.max(believedNanos, after);
+                    if (believed.isEmpty()) believed = new ArrayList<>();
+                    believed.add(id);
+                }
+                case Change.EntryChanged(InodeId directory, FileName _) -> {
+                    if (!own) believedNanos = Math.max(believedNanos, validity.namesChanged(directory));
                 }
                 case Change.Orphaned(InodeId id) -> {
                     OpenInode inode = inodes.get(id);
                     if (inode != null) hold(inode, index);
                 }
-                case Change.PodsChanged() -> settings.validity().podsChanged();
+                case Change.PodsChanged() -> validity.podsChanged();
                 case Change.Configured() -> forgetWishes();
-                case Change.Replaced() -> replaced(index);
-                case Change.EntryChanged _,
-                        Change.Reaped _,
-                        Change.SlicesDiscarded _,
-                        Change.HoldersChanged _,
-                        Change.HolderDropped _ -> {}
+                case Change.Replaced() -> {
+                    replaced(index);
+                    believedNanos = Math.max(believedNanos, validity.everythingChanged());
+                }
+                case Change.Reaped _, Change.SlicesDiscarded _, Change.HoldersChanged _, Change.HolderDropped _ -> {}
             }
         }
-        toldIndex = index;
+        appliedIndex = index;
+        teller.applied(index, believedNanos, believed);
+    }
+
+    /**
+     * Who hears up to which log index this pod answers programs by what the log says, its kernel included; with growing
+     * indexes, from any thread.
+     */
+    public void tell(LongConsumer listener) {
+        teller.tell(listener);
     }
 
     /** Up to which log index orphans may be acknowledged: what is open here is held, and the log says so. */
     public long acknowledgeableIndex() {
         synchronized (holdsDue) {
-            return holdsDue.isEmpty() ? toldIndex : Math.min(toldIndex, holdsDue.firstKey() - 1);
+            return holdsDue.isEmpty() ? appliedIndex : Math.min(appliedIndex, holdsDue.firstKey() - 1);
         }
     }
 
@@ -264,13 +296,22 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         }
     }
 
+    /** Proposes a change that others are to see when this returns. */
     private Committed propose(Command command) throws IOException, InterruptedException {
         if (metadata.disconnected()) return disconnected();
         try {
-            return Waiting.on(metadata.propose(command));
+            Committed committed = Waiting.on(metadata.propose(command));
+            if (committed.outcome() instanceof Outcome.Done) Waiting.on(metadata.told(committed.index()));
+            return committed;
         } catch (DisconnectedException e) {
             return disconnected();
         }
+    }
+
+    /** Waits until others see what this pod committed of the file. */
+    private void awaitTold(OpenInode inode) throws IOException, InterruptedException {
+        long index = inode.ownIndex;
+        if (index > 0) Waiting.on(metadata.told(index));
     }
 
     private Committed disconnected() throws IOException {
@@ -306,9 +347,11 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     public Answer<Entry> lookup(InodeId directory, FileName name) throws IOException, InterruptedException {
         revalidate();
         for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+            long asOf = nanoClock.getAsLong();
+            long entryNanos = settings.validity().entryNanos(directory);
             InodeId child = metadata.view().lookup(directory, name);
             if (child == null) return Answer.refused(Errno.ENOENT);
-            Entry entry = entry(directory, child, true);
+            Entry entry = entry(entryNanos, child, true, asOf);
             if (entry != null) return Answer.ok(entry);
         }
         return Answer.refused(Errno.ENOENT);
@@ -318,23 +361,33 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     public Answer<Entry> lookupParent(InodeId directory) throws IOException, InterruptedException {
         revalidate();
         InodeId parent = metadata.view().parent(directory);
-        Entry entry = parent == null ? null : entry(parent, parent, true);
+        Entry entry = parent == null ? null : entry(0, parent, true, nanoClock.getAsLong());
         return entry == null ? Answer.refused(Errno.ESTALE) : Answer.ok(entry);
     }
 
-    private @Nullable Entry entry(InodeId directory, InodeId inode, boolean commitAppends)
+    /**
+     * @param entryNanos what was granted of the name, before it was looked up
+     * @param asOfNanos when
+     */
+    private @Nullable Entry entry(long entryNanos, InodeId inode, boolean commitAppends, long asOfNanos)
             throws IOException, InterruptedException {
+        long attributesNanos = settings.validity().attributesNanos(inode);
         Attributes attributes = current(inode, commitAppends);
-        return attributes == null
-                ? null
-                : new Entry(
-                        attributes,
-                        settings.validity().entryNanos(directory),
-                        settings.validity().attributesNanos(inode));
+        return attributes == null ? null : new Entry(attributes, entryNanos, attributesNanos, asOfNanos);
     }
 
-    private Answer<Entry> made(InodeId directory, InodeId inode) throws IOException, InterruptedException {
-        Entry entry = entry(directory, inode, true);
+    /** A name that this pod has just made. Null if others have already made something else of it. */
+    private @Nullable Entry madeEntry(InodeId directory, @Nullable FileName name, InodeId inode)
+            throws IOException, InterruptedException {
+        long asOf = nanoClock.getAsLong();
+        long entryNanos = name == null ? 0 : settings.validity().entryNanos(directory);
+        if (name != null && !inode.equals(metadata.view().lookup(directory, name))) entryNanos = 0;
+        return entry(entryNanos, inode, true, asOf);
+    }
+
+    private Answer<Entry> made(InodeId directory, FileName name, InodeId inode)
+            throws IOException, InterruptedException {
+        Entry entry = madeEntry(directory, name, inode);
         return entry == null ? Answer.refused(Errno.ESTALE) : Answer.ok(entry);
     }
 
@@ -351,7 +404,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                         directory, name, id, type, permissions & 07777, caller.uid(), caller.gid(), device, target))
                 .outcome();
         return switch (outcome) {
-            case Outcome.Done _ -> made(directory, id);
+            case Outcome.Done _ -> made(directory, name, id);
             case Outcome.Refused(Errno errno) -> Answer.refused(errno);
         };
     }
@@ -368,7 +421,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                     Answer<Opened> opened = openHere(existing, flags);
                     switch (opened) {
                         case Answer.Ok<Opened>(Opened file) -> {
-                            Entry entry = entry(directory, existing, true);
+                            Entry entry = madeEntry(directory, name, existing);
                             if (entry != null) return Answer.ok(new Created(entry, file));
                             release(file.handle());
                         }
@@ -398,7 +451,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 inode.changedAt(committed.index());
                 switch (committed.outcome()) {
                     case Outcome.Done _ -> {
-                        Entry entry = entry(directory, id, true);
+                        Entry entry = madeEntry(directory, name, id);
                         if (entry == null) continue; // made and removed by others at once
                         Answer<Opened> opened =
                                 handle(inode, flags, entry.attributes().content());
@@ -434,7 +487,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             inode.changedAt(committed.index());
             if (committed.outcome() instanceof Outcome.Refused(Errno errno)) return Answer.refused(errno);
             inode.heldFromTheStart();
-            Entry entry = entry(directory, id, true);
+            Entry entry = madeEntry(directory, null, id);
             if (entry == null) return Answer.refused(Errno.ESTALE);
             Answer<Opened> opened = handle(inode, flags, entry.attributes().content());
             if (!(opened instanceof Answer.Ok<Opened>(Opened file))) return Answer.refused(Errno.EMFILE);
@@ -450,7 +503,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             throws IOException, InterruptedException {
         Outcome outcome = proposeFor(inode, new Command.Link(inode, directory, name));
         return switch (outcome) {
-            case Outcome.Done _ -> made(directory, inode);
+            case Outcome.Done _ -> made(directory, name, inode);
             case Outcome.Refused(Errno errno) -> Answer.refused(errno);
         };
     }
@@ -568,10 +621,12 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     }
 
     private Answer<Stat> stat(InodeId inode) throws IOException, InterruptedException {
+        long asOf = nanoClock.getAsLong();
+        long attributesNanos = settings.validity().attributesNanos(inode);
         Attributes attributes = current(inode, true);
         return attributes == null
                 ? Answer.refused(Errno.ESTALE)
-                : Answer.ok(new Stat(attributes, settings.validity().attributesNanos(inode)));
+                : Answer.ok(new Stat(attributes, attributesNanos, asOf));
     }
 
     /**
@@ -680,6 +735,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         }
         if (outcome instanceof Outcome.Refused(Errno errno)) return stale(errno);
         if (inode != null) {
+            awaitTold(inode);
             if (changes.accessedNanos() != null) inode.accessedNanos = Long.MIN_VALUE;
             if (size != null) inode.accessedSinceChange = false;
         }
@@ -778,6 +834,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                         return Answer.refused(Errno.ENOSPC);
                     }
                     if (truncated.outcome() instanceof Outcome.Refused(Errno errno)) return stale(errno);
+                    awaitTold(inode);
                 }
                 now = metadata.view().attributes(id);
                 if (now == null) return Answer.refused(Errno.ESTALE);
@@ -863,6 +920,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (file == null) return Answer.refused(Errno.EBADF);
         try {
             if (file.inode.dirty) writeBack.commit(file.inode, false, null);
+            awaitTold(file.inode);
         } catch (DisconnectedException e) {
             return Answer.refused(refusal(disconnected()));
         } catch (OutOfSpaceException e) {
@@ -1078,6 +1136,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (behind != null) after--;
         DirectoryEntry last = null;
         while (true) {
+            long asOf = nanoClock.getAsLong();
+            long entryNanos = attributes ? settings.validity().entryNanos(directory) : 0;
             List<DirectoryEntry> batch = metadata.view().entries(directory, after, LIST_BATCH);
             if (batch.isEmpty()) return;
             for (DirectoryEntry entry : batch) {
@@ -1091,7 +1151,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 }
                 Entry full = null;
                 if (attributes) {
-                    full = entry(directory, entry.inode(), false);
+                    full = entry(entryNanos, entry.inode(), false, asOf);
                     if (full == null) continue; // removed meanwhile
                 }
                 var listed = new Listed(entry.name().bytes(), entry.inode(), entry.type(), entry.cookie(), full);
@@ -1124,6 +1184,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
 
     @Override
     public Answer<byte[]> xattr(InodeId inode, byte[] name) throws IOException, InterruptedException {
+        revalidate();
         if (startsWith(name, "system.")) return Answer.refused(Errno.EOPNOTSUPP);
         byte[] value = metadata.view().xattr(inode, name);
         if (value != null) return Answer.ok(value);
@@ -1132,6 +1193,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
 
     @Override
     public Answer<List<byte[]>> xattrNames(InodeId inode) throws IOException, InterruptedException {
+        revalidate();
         return metadata.view().attributes(inode) == null
                 ? Answer.refused(Errno.ESTALE)
                 : Answer.ok(metadata.view().xattrNames(inode));

@@ -25,18 +25,18 @@ class PeerWatchTest {
 
     private final List<PodRecord> pods = new ArrayList<>(List.of(pod(A, false), pod(B, false), pod(LAPTOP, true)));
     private long now = 1_000_000_007L;
-    private PeerWatch watch = new PeerWatch(TIMING, A, pods, now, Map.of());
+    private PeerWatch watch = new PeerWatch(TIMING, A, pods, now, Map.of(), 0);
     private List<Declaration> declared = List.of();
 
     private static PodRecord pod(Incarnation incarnation, boolean intermittent) {
         var settings =
                 new PodSettings("pod" + incarnation.number(), Role.STORAGE, intermittent, "", List.of(), 1 << 20);
-        return new PodRecord(incarnation, settings, false, false, 1, 0, 0);
+        return new PodRecord(incarnation, settings, false, false, true, 1, 0, 0);
     }
 
     private void absent(Incarnation incarnation, boolean absent) {
         pods.replaceAll(p -> p.incarnation().equals(incarnation)
-                ? new PodRecord(incarnation, p.settings(), false, absent, 1, 0, 0)
+                ? new PodRecord(incarnation, p.settings(), false, absent, true, 1, 0, 0)
                 : p);
         watch.members(pods);
     }
@@ -46,7 +46,7 @@ class PeerWatchTest {
         for (long left = time.toNanos(); left > 0; left -= BEAT) {
             now += Math.min(left, BEAT);
             declared = watch.tick(now);
-            for (Incarnation pod : heard) watch.heard(pod, Long.MAX_VALUE);
+            for (Incarnation pod : heard) watch.heard(pod, Long.MAX_VALUE, true);
         }
     }
 
@@ -58,7 +58,7 @@ class PeerWatchTest {
         assertThat(watch.presence(B)).isEqualTo(Presence.LATE);
         assertThat(watch.presence(LAPTOP)).isEqualTo(Presence.PRESENT);
         assertThat(watch.presence(A)).as("itself").isEqualTo(Presence.PRESENT);
-        watch.heard(B, 0);
+        watch.heard(B, 0, true);
         assertThat(watch.presence(B)).isEqualTo(Presence.PRESENT);
         assertThat(watch.isSteady(B)).as("not before 2 s").isFalse();
         pass(Duration.ofSeconds(2), B);
@@ -69,25 +69,25 @@ class PeerWatchTest {
     /** Schedule 3 (b): the heartbeat thread lives, the disk hangs. */
     @Test
     void aPodThatAnswersButAppliesNothingIsLateAndThenAbsent() {
-        watch.heard(B, 5);
+        watch.heard(B, 5, true);
         watch.committed(6);
-        watch.heard(B, 5); // owes 6 from its next heartbeat on
+        watch.heard(B, 5, true); // owes 6 from its next heartbeat on
         for (int i = 0; i < 7; i++) {
             now += BEAT;
             watch.tick(now);
-            watch.heard(B, 5);
+            watch.heard(B, 5, true);
         }
         assertThat(watch.presence(B)).isEqualTo(Presence.LATE);
         assertThat(watch.mayRenew(B)).isFalse();
         for (int i = 0; i < 4 * 601; i++) {
             now += BEAT;
             declared = watch.tick(now);
-            watch.heard(B, 5);
-            watch.heard(LAPTOP, 6);
+            watch.heard(B, 5, true);
+            watch.heard(LAPTOP, 6, true);
         }
         assertThat(declared).extracting(Declaration::incarnation).containsExactly(B);
         assertThat(declared.getFirst().reason()).contains("applied nothing");
-        watch.heard(B, 6);
+        watch.heard(B, 6, true);
         assertThat(watch.presence(B)).isEqualTo(Presence.PRESENT);
     }
 
@@ -97,7 +97,7 @@ class PeerWatchTest {
             now += BEAT;
             watch.tick(now);
             watch.committed(1000L * i);
-            watch.heard(B, 10L * i);
+            watch.heard(B, 10L * i, true);
         }
         assertThat(watch.presence(B)).isEqualTo(Presence.PRESENT);
         assertThat(watch.mayRenew(B)).isFalse();
@@ -109,7 +109,7 @@ class PeerWatchTest {
             now += BEAT;
             watch.tick(now);
             watch.committed(1000L * i);
-            watch.heard(B, 1000L * (i - 1) + 1);
+            watch.heard(B, 1000L * (i - 1) + 1, true);
         }
         assertThat(watch.mayRenew(B)).isTrue();
     }
@@ -139,10 +139,10 @@ class PeerWatchTest {
         assertThat(declared).isEmpty();
         for (int applied : new int[] {10, 50, 99}) {
             now += BEAT;
-            watch.heard(B, applied);
+            watch.heard(B, applied, true);
             assertThat(watch.tick(now)).as("applied " + applied).isEmpty();
         }
-        watch.heard(B, 100);
+        watch.heard(B, 100, true);
         declared = watch.tick(now + BEAT);
         assertThat(declared)
                 .extracting(Declaration::incarnation, Declaration::absent)
@@ -174,7 +174,7 @@ class PeerWatchTest {
                 .as("the best informed one counts")
                 .containsEntry(B, Duration.ofMinutes(6).toNanos());
         now = 17; // another machine, another clock
-        watch = new PeerWatch(TIMING, LAPTOP, pods, now, begin);
+        watch = new PeerWatch(TIMING, LAPTOP, pods, now, begin, 0);
         assertThat(watch.presence(B)).as("late at once: no second wait").isEqualTo(Presence.LATE);
         assertThat(watch.presence(A)).as("the old leader died a second ago").isEqualTo(Presence.PRESENT);
         pass(Duration.ofMillis(250));
@@ -199,14 +199,14 @@ class PeerWatchTest {
     void lateIsExactlySilence() {
         for (long seed = 0; seed < 300; seed++) {
             var random = new Random(seed);
-            var w = new PeerWatch(TIMING, A, pods, 0, Map.of());
+            var w = new PeerWatch(TIMING, A, pods, 0, Map.of(), 0);
             long time = 0;
             long heard = 0;
             for (int i = 0; i < 200; i++) {
                 time += random.nextInt(600) * 1_000_000L;
                 w.tick(time);
                 if (random.nextInt(3) == 0) {
-                    w.heard(B, 1);
+                    w.heard(B, 1, true);
                     heard = time;
                 }
                 var expected = time - heard >= 1_250_000_000L ? Presence.LATE : Presence.PRESENT;

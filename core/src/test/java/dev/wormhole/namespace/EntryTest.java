@@ -72,6 +72,7 @@ final class EntryTest {
                 new Command.UpdatePod(P, SETTINGS),
                 new Command.SetDraining(P, true),
                 new Command.SetAbsent(P, true),
+                new Command.SetPrompt(P, 3, true),
                 new Command.RemovePod(P, true),
                 new Command.Configure(3, "[network]\nname = \"at\u00e9lier\"\n"));
     }

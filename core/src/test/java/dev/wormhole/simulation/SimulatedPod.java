@@ -512,7 +512,8 @@ final class SimulatedPod {
                     incarnation,
                     view().pods(),
                     sim.now(),
-                    PeerWatch.latestOf(informed));
+                    PeerWatch.latestOf(informed),
+                    0);
             watch = watching;
         }
         watching.members(view().pods());
@@ -541,7 +542,7 @@ final class SimulatedPod {
         var watching = watch;
         if (net.leader != this || watching == null || by == null) return;
         watching.tick(sim.now());
-        watching.heard(by, index);
+        watching.heard(by, index, true);
         var presences = Map.copyOf(presence);
         var silent = watching.silences();
         net.send(this, from, () -> {

@@ -8,7 +8,7 @@ import java.util.Random;
 import java.util.function.BooleanSupplier;
 
 /** Virtual time and chance. Everything happens in events, one after the other; the seed decides all. */
-final class Simulation {
+public final class Simulation {
     private static final int TRACE_LINES = 400;
 
     private record Event(long time, long order, Runnable action) implements Comparable<Event> {
@@ -19,50 +19,50 @@ final class Simulation {
         }
     }
 
-    final long seed;
-    final Random random;
+    public final long seed;
+    public final Random random;
     private final PriorityQueue<Event> events = new PriorityQueue<>();
     private final ArrayDeque<String> trace = new ArrayDeque<>();
     private long now;
     private long order;
 
-    Simulation(long seed) {
+    public Simulation(long seed) {
         this.seed = seed;
         this.random = new Random(seed);
     }
 
     /** Nanoseconds since the simulation began. */
-    long now() {
+    public long now() {
         return now;
     }
 
-    void after(long nanos, Runnable action) {
+    public void after(long nanos, Runnable action) {
         events.add(new Event(now + Math.max(0, nanos), order++, action));
     }
 
     /** Uniform between the two, in milliseconds. */
-    long millis(int from, int to) {
+    public long millis(int from, int to) {
         return (from * 1_000_000L) + (long) (random.nextDouble() * (to - from) * 1_000_000L);
     }
 
-    boolean chance(double probability) {
+    public boolean chance(double probability) {
         return random.nextDouble() < probability;
     }
 
-    void note(String line) {
+    public void note(String line) {
         if (trace.size() == TRACE_LINES) trace.removeFirst();
         trace.addLast("%10.3f %s".formatted(now / 1e6, line));
     }
 
     /** Lets so much time pass. */
-    void run(Duration time) {
+    public void run(Duration time) {
         long end = now + time.toNanos();
         while (!events.isEmpty() && events.peek().time <= end) step();
         now = end;
     }
 
     /** Runs until it holds. */
-    void until(String what, Duration most, BooleanSupplier condition) {
+    public void until(String what, Duration most, BooleanSupplier condition) {
         long end = now + most.toNanos();
         while (!condition.getAsBoolean()) {
             if (events.isEmpty() || events.peek().time > end) throw failure("not within " + most + ": " + what, null);
@@ -82,16 +82,16 @@ final class Simulation {
         }
     }
 
-    void check(boolean holds, String promise) {
+    public void check(boolean holds, String promise) {
         if (!holds) throw failure(promise, null);
     }
 
-    SimulationFailure failure(String what, @org.jspecify.annotations.Nullable Throwable cause) {
+    public SimulationFailure failure(String what, @org.jspecify.annotations.Nullable Throwable cause) {
         return new SimulationFailure("seed " + seed + ": " + what + "\n" + String.join("\n", trace), cause);
     }
 
     /** A promise was broken; carries the seed and what happened before. */
-    static final class SimulationFailure extends AssertionError {
+    public static final class SimulationFailure extends AssertionError {
         private static final long serialVersionUID = 1;
 
         SimulationFailure(String message, @org.jspecify.annotations.Nullable Throwable cause) {

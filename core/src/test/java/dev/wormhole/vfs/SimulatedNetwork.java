@@ -218,6 +218,11 @@ final class SimulatedNetwork implements AutoCloseable {
                 public void contentChanged(InodeId inode) {
                     pagesDropped.add(inode);
                 }
+
+                @Override
+                public void afterAttributes(Runnable action) {
+                    action.run();
+                }
             });
         }
 
@@ -289,7 +294,7 @@ final class SimulatedNetwork implements AutoCloseable {
                 }
                 Applied done = namespace().apply(index, next.entry);
                 WormholeFileSystem told = files;
-                if (told != null) told.changed(index, done.changes());
+                if (told != null) told.changed(index, done.changes(), next.proposer == this);
                 custody(done.changes());
                 if (done.status() != Applied.Status.FRESH && next.proposer == this && next.life == mine)
                     throw new IllegalStateException(name + ": " + done);
@@ -378,6 +383,11 @@ final class SimulatedNetwork implements AutoCloseable {
             barriers.incrementAndGet();
             if (disconnected) throw new DisconnectedException(name);
             awaitApplied(lastIndex());
+        }
+
+        @Override
+        public CompletableFuture<Void> told(long index) {
+            return CompletableFuture.completedFuture(null); // everybody asks for a barrier
         }
 
         @Override

@@ -707,7 +707,7 @@ class WormholeFileSystemTest {
     void aPodThatIsAloneMayBeBelievedForASecond() throws Exception {
         var alone = new SimulatedNetwork();
         SimulatedNetwork.Pod only = alone.add();
-        ValidityPolicy policy = ValidityPolicy.sole(only);
+        ValidityPolicy policy = ValidityPolicy.shared(only, () -> 0, System::nanoTime);
         assertThat(policy.entryNanos(InodeId.ROOT)).isEqualTo(1_000_000_000);
         alone.add();
         alone.settle();

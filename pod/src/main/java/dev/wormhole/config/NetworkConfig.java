@@ -33,7 +33,7 @@ public record NetworkConfig(
     public static final NetworkConfig DEFAULT = new NetworkConfig(
             new Network(DEFAULT_NAME, Optional.empty(), Join.OPEN, List.of(), List.of(), Optional.empty()),
             new Redundancy(2, 1, Spread.POD, Duration.ZERO, Duration.ofMinutes(10), Duration.ofDays(30)),
-            new Durability(Fsync.REPLICATED, Consistency.CLOSE_TO_OPEN),
+            new Durability(Fsync.REPLICATED, Consistency.CLOSE_TO_OPEN, Reads.LOCAL),
             new Conflicts(Strategy.OVERWRITE),
             Map.of(),
             new Trash(Duration.ZERO),
@@ -80,7 +80,7 @@ public record NetworkConfig(
             Duration rebuildAfterIntermittent) {}
 
     /** @param consistency only {@link Consistency#CLOSE_TO_OPEN} so far */
-    public record Durability(Fsync fsync, Consistency consistency) {}
+    public record Durability(Fsync fsync, Consistency consistency, Reads reads) {}
 
     /** Only {@link Strategy#OVERWRITE} so far. */
     public record Conflicts(Strategy strategy) {}
@@ -122,6 +122,14 @@ public record NetworkConfig(
     public enum Spread {
         POD,
         ZONE
+    }
+
+    /** How a look at names and attributes is certain to see what others changed before. Both are right. */
+    public enum Reads {
+        /** Pods answer from what they have; a change waits until all that are present answer by it. */
+        LOCAL,
+        /** A look asks the leader; a change waits for nobody. */
+        LEADER
     }
 
     public enum Fsync {
@@ -245,7 +253,8 @@ public record NetworkConfig(
     private static Durability durability(TomlSection section) {
         var durability = new Durability(
                 section.choice("fsync", Fsync.class, DEFAULT.durability.fsync),
-                section.choice("consistency", Consistency.class, DEFAULT.durability.consistency));
+                section.choice("consistency", Consistency.class, DEFAULT.durability.consistency),
+                section.choice("reads", Reads.class, DEFAULT.durability.reads));
         section.notYet("consistency", durability.consistency != Consistency.CLOSE_TO_OPEN);
         return durability;
     }
@@ -386,6 +395,7 @@ public record NetworkConfig(
                 Words.of(before.durability.fsync),
                 Words.of(after.durability.fsync),
                 after.durability.fsync == Fsync.LOCAL);
+        change(lines, "durability.reads", Words.of(before.durability.reads), Words.of(after.durability.reads), false);
         ruleChanges(before, after, lines);
         return lines;
     }
@@ -477,6 +487,10 @@ public record NetworkConfig(
                 "the same for pods that sleep at times");
         toml.table("durability");
         toml.value("fsync", Words.of(durability.fsync), "replicated: waits for two pods' disks; local: for this pod's");
+        toml.value(
+                "reads",
+                Words.of(durability.reads),
+                "local: pods answer from what they have, changes wait for all; leader: every look asks the leader");
         for (var rule : rules.rules()) {
             toml.arrayTable("rule");
             toml.value("path", rule.path(), "");

@@ -23,6 +23,12 @@ final class Calls {
     /** Which of some slices the callee has durably in its store, one byte each. */
     static final int HOLDS = Kinds.KINDS_FREE + 6;
 
+    /** A pod of the prompt set answers by the log up to an index: told to whoever proposed it. */
+    static final int TOLD = Kinds.KINDS_FREE + 7;
+
+    /** Who begins to lead asks how a pod is, and when it last followed an older leader. */
+    static final int LEADS = Kinds.KINDS_FREE + 8;
+
     static final int NOT_LEADER = PeerRefused.CODES_FREE;
 
     static final Duration SUBMIT_DEADLINE = Duration.ofSeconds(2);
@@ -31,6 +37,10 @@ final class Calls {
     static final Duration HEARTBEAT_DEADLINE = Duration.ofMillis(1000);
 
     static final Duration HOLDS_DEADLINE = Duration.ofSeconds(2);
+
+    static final Duration TOLD_DEADLINE = Duration.ofMillis(1000);
+
+    static final Duration LEADS_DEADLINE = Duration.ofMillis(1000);
 
     private Calls() {}
 }

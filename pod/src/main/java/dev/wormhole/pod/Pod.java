@@ -67,6 +67,7 @@ final class Pod {
     private static final Logger LOG = Logger.getLogger(Pod.class.getName());
     private static final Duration UNMOUNT_GRACE = Duration.ofSeconds(2);
     private static final Duration FIRST_START_MAX = Duration.ofMinutes(2);
+    private static final Duration PROMPT_LEAVE_MAX = Duration.ofSeconds(1);
     /** Longer than any election takes. */
     private static final Duration ELECTION_MAX = Duration.ofSeconds(3);
 
@@ -257,13 +258,14 @@ final class Pod {
 
         for (var pod : met) peers.learn(pod.incarnation(), pod.addresses());
         learn(log, peers, cluster);
-        log.listen((index, changes) -> {
+        files.tell(log.visibility()::told);
+        log.listen((index, changes, own) -> {
             for (Change change : changes) {
                 if (change instanceof Change.Configured || change instanceof Change.Replaced) network.refresh();
                 if (change instanceof Change.PodsChanged || change instanceof Change.Replaced)
                     learn(log, peers, cluster);
             }
-            files.changed(index, changes);
+            files.changed(index, changes, own);
             custodian.changed(changes);
             repairer.changed(changes);
         });
@@ -314,6 +316,7 @@ final class Pod {
         closeLater(this::handOver);
         closeLater(files);
         if (config.pod().mount().isPresent()) {
+            closeLater(() -> leavePromptSet(log, steward));
             Path mountPoint = config.pod().mount().get();
             doing("mounting " + mountPoint);
             var mount = LinuxMount.mount(
@@ -326,6 +329,20 @@ final class Pod {
                 mount.unmount(UNMOUNT_GRACE);
                 mount.close();
             });
+            log.visibility().opened();
+        }
+    }
+
+    /** The folder is gone: others need not wait for this pod until it is late. */
+    private static void leavePromptSet(PodLog log, Steward steward) throws InterruptedException {
+        var left = log.visibility().closed();
+        steward.wake();
+        try {
+            left.get(PROMPT_LEAVE_MAX.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (java.util.concurrent.TimeoutException late) {
+            LOG.info("leaving without a word from the leader");
+        } catch (ExecutionException impossible) {
+            throw new IllegalStateException(impossible);
         }
     }
 
@@ -378,7 +395,8 @@ final class Pod {
     }
 
     private static FileSystemSettings fileSystemSettings(PodLog log, NetworkConfig network) {
-        var defaults = FileSystemSettings.defaults(ValidityPolicy.sole(log));
+        var defaults =
+                FileSystemSettings.defaults(ValidityPolicy.shared(log, log.visibility()::freshNanos, System::nanoTime));
         return new FileSystemSettings(
                 network.durability().fsync() == NetworkConfig.Fsync.LOCAL
                         ? FileSystemSettings.Fsync.LOCAL
@@ -499,7 +517,7 @@ final class Pod {
         String fault = usage.fault();
         return new PodState(
                 self,
-                log.applied(),
+                log.visibility().told(),
                 usage.usedBytes(),
                 usage.limitBytes(),
                 usage.freeBytes(),

@@ -64,7 +64,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
 
     /** Told of every applied entry's changes on the applying thread: must not block. */
     interface Listener {
-        void changed(long index, List<Change> changes);
+        /** @param own whether this pod proposed it, in this start */
+        void changed(long index, List<Change> changes, boolean own);
     }
 
     private final Incarnation self;
@@ -77,6 +78,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private final ClusterView cluster;
     private final Consumer<String> fatal;
     private final AppliedGate gate;
+    private final Visibility visibility;
     private final Barriers barriers = new Barriers(this::barrierRound);
     private final Proposer proposer = new Proposer(SEND_AGAIN_NANOS);
     private final Semaphore proposals = new Semaphore(PROPOSALS_MAX);
@@ -85,6 +87,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private final Disconnection disconnection;
     private volatile @Nullable RaftLog raft;
     private volatile Optional<Incarnation> leader = Optional.empty();
+    private volatile Runnable leaderListener = () -> {};
     /**
      * Index of the newest entry with commands that was applied. The log's own entries in between carry no change, and a
      * follower hears of the last of them only with the next heartbeat: a barrier must not wait for those.
@@ -123,6 +126,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         this.peers = peers;
         this.cluster = cluster;
         this.fatal = fatal;
+        this.visibility = new Visibility(self, peers);
+        visibility.members(namespace.view());
         this.commandsApplied = rocks.position().index();
         this.gate = new AppliedGate(commandsApplied);
         this.disconnection = new Disconnection(disconnectedAfter, Duration.ofMillis(300), OsClock.boottimeNanos());
@@ -135,6 +140,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         server.handleLater(Calls.SUBMIT, this::submitted, Server.Option.ORDERED);
         server.handleLater(Calls.BARRIER, request -> answerBarrier());
         server.handleLater(Calls.APPLIED, this::answerApplied);
+        server.handle(Calls.TOLD, visibility::heard);
         sender.start();
     }
 
@@ -152,6 +158,22 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     void learn(List<dev.wormhole.consensus.Member> members) {
         var log = raft;
         if (log != null) log.learn(members);
+    }
+
+    Visibility visibility() {
+        return visibility;
+    }
+
+    /** Told when another pod leads, or none; must not block. */
+    void onLeader(Runnable action) {
+        leaderListener = action;
+    }
+
+    /** Appends a command in this leader's own term or never: without a session, sent once. */
+    CompletableFuture<?> appendAsLeader(Command command) {
+        byte[] entry =
+                Entry.withoutSession(generation, nowNanos(), List.of(command)).encode();
+        return submitTo(Optional.of(self), entry);
     }
 
     Optional<Incarnation> leader() {
@@ -250,6 +272,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
 
     @Override
     public void barrier() throws IOException, InterruptedException {
+        if (visibility.freshNanos() > 0) return;
         while (true) {
             if (disconnected && armed) throw lost();
             if (closed) throw new IOException("the pod is stopping");
@@ -265,7 +288,12 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
 
     @Override
     public boolean barrierIsFree() {
-        return leads() && !disconnected;
+        return visibility.freshNanos() > 0 || leads() && !disconnected;
+    }
+
+    @Override
+    public CompletableFuture<Void> told(long index) {
+        return disconnected ? CompletableFuture.completedFuture(null) : visibility.all(index);
     }
 
     private CompletableFuture<Long> barrierRound() {
@@ -371,6 +399,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         if (was || !is) return false;
         LOG.warning("this pod has lost the network: no leader is heard");
         proposer.giveUp(lost());
+        visibility.giveUp();
         return true;
     }
 
@@ -399,7 +428,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                 batch.remember(entry);
             }
             long sequence = batch.sequence();
-            submitTo(leader, entry).whenComplete((index, failure) -> {
+            submitTo(leader, entry).whenComplete((_, failure) -> {
                 if (failure == null) return;
                 proposer.sendAgain(sequence, System.nanoTime() + RETRY_NANOS);
                 LockSupport.unpark(sender);
@@ -409,7 +438,19 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
 
     private CompletableFuture<?> submitTo(Optional<Incarnation> to, byte[] entry) {
         if (to.isEmpty()) return CompletableFuture.failedFuture(new IOException("no leader is known"));
-        if (!to.get().equals(self)) return peers.call(to.get(), Calls.SUBMIT, entry, Calls.SUBMIT_DEADLINE);
+        if (!to.get().equals(self)) {
+            var leading = to.get();
+            return peers.call(leading, Calls.SUBMIT, entry, Calls.SUBMIT_DEADLINE)
+                    .thenAccept(reply -> {
+                        try {
+                            var answer = Messages.reader(reply.body());
+                            answer.getVarint();
+                            visibility.heard(leading, answer.getVarint());
+                        } catch (IOException malformed) {
+                            throw new java.util.concurrent.CompletionException(malformed);
+                        }
+                    });
+        }
         try {
             byte[] stamped = entry.clone();
             Entry.stampLeader(stamped, nowNanos());
@@ -425,7 +466,11 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         Entry.stampLeader(entry, nowNanos());
         return raft().append(entry).handle((appended, failure) -> {
             if (failure != null) throw new java.util.concurrent.CompletionException(refusal(failure));
-            return Messages.writer().putVarint(appended.index()).toBytes();
+            var caller = request.caller();
+            return Messages.writer()
+                    .putVarint(appended.index())
+                    .putVarint(caller == null ? 0 : visibility.tellWithAnswer(caller))
+                    .toBytes();
         });
     }
 
@@ -460,14 +505,18 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
             throw new IllegalStateException("this pod's state differs from the network's at entry " + index
                     + "; its store is kept, reinstall the pod with: wormhole leave, wormhole join");
         }
+        for (Change change : applied.changes())
+            if (change instanceof Change.PodsChanged) visibility.members(namespace.view());
+        var by = applied.session();
+        if (by != null) visibility.owes(by.incarnation(), index, leads());
         commandsApplied = index;
         gate.advance(index);
-        tell(index, applied.changes());
+        tell(index, applied.changes(), session.equals(by));
         if (++entriesApplied % DIGEST_EVERY == 0 && leads() && armed) {
             var digest = new Command.Digest(index, namespace.digest());
             Thread.startVirtualThread(() -> propose(digest)); // waits when the log is full, which this thread must not
         }
-        if (!session.equals(applied.session())) return;
+        if (!session.equals(by)) return;
         switch (applied.status()) {
             case FRESH, REPEAT -> {
                 if (!applied.outcomes().isEmpty()) proposer.applied(applied.sequence(), index, applied.outcomes());
@@ -495,8 +544,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                     && open.startCount() == session.startCount()) sessionRefused = true;
     }
 
-    private void tell(long index, List<Change> changes) {
-        for (Listener listener : listeners) listener.changed(index, changes);
+    private void tell(long index, List<Change> changes, boolean own) {
+        for (Listener listener : listeners) listener.changed(index, changes, own);
     }
 
     @Override
@@ -504,7 +553,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         rocks.advance(term, index);
         namespace.applyEmpty(index);
         gate.advance(index);
-        tell(index, List.of());
+        tell(index, List.of(), false);
     }
 
     @Override
@@ -524,7 +573,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         commandsApplied = rocks.position().index();
         gate.advance(commandsApplied);
         LOG.info("installed a snapshot of the log up to " + rocks.position());
-        tell(rocks.position().index(), List.of(new Change.Replaced()));
+        visibility.replaced(namespace.view());
+        tell(rocks.position().index(), List.of(new Change.Replaced()), false);
         LockSupport.unpark(sender);
     }
 
@@ -534,6 +584,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         LOG.info(now.map(pod -> cluster.name(pod) + " (" + pod + ") leads the log")
                 .orElse("the log has no leader"));
         if (now.isPresent()) proposer.leaderChanged(System.nanoTime());
+        leaderListener.run();
         LockSupport.unpark(sender);
     }
 
@@ -548,6 +599,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         closed = true;
         LockSupport.unpark(sender);
         proposer.giveUp(new IOException("the pod is stopping"));
+        visibility.giveUp();
     }
 
     /** Gives the batches of the namespace the log position that they belong to. Only the applying thread writes. */

@@ -3,13 +3,17 @@ package dev.wormhole.pod;
 
 import dev.wormhole.config.HostPort;
 import dev.wormhole.config.NetworkConfig;
+import dev.wormhole.config.NetworkConfig.Reads;
 import dev.wormhole.consensus.Member;
+import dev.wormhole.health.Following;
+import dev.wormhole.health.Leadership;
 import dev.wormhole.health.PeerWatch;
 import dev.wormhole.health.Presence;
 import dev.wormhole.health.VoterPlan;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
+import dev.wormhole.mount.linux.OsClock;
 import dev.wormhole.namespace.Command;
 import dev.wormhole.namespace.NamespaceView;
 import dev.wormhole.namespace.PodRecord;
@@ -21,6 +25,7 @@ import dev.wormhole.transfer.Request;
 import dev.wormhole.transfer.Server;
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -42,6 +47,9 @@ final class Steward implements AutoCloseable {
     private static final Logger LOG = Logger.getLogger(Steward.class.getName());
     private static final int VOTERS_MOST = 3;
     private static final int LIST_MAX = 2000;
+    /** Beats of a leader that has just begun, or misses somebody whom programs wait for. */
+    private static final Duration URGENT_EVERY = Duration.ofMillis(50);
+
     private static final long HOUSEKEEPING_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
 
     private final Incarnation self;
@@ -59,7 +67,13 @@ final class Steward implements AutoCloseable {
     private record Heard(PodState state, long atNanos) {}
 
     private final Map<Incarnation, Heard> heard = new HashMap<>();
-    private @Nullable PeerWatch watch;
+    private @Nullable Leadership leadership;
+    private final Following following = new Following(OsClock.boottimeNanos());
+    /** The leader that answered last, its term, and its own time of answering, to be given back. */
+    private record Echo(Incarnation leader, long term, long nanos, long receivedNanos) {}
+
+    private volatile @Nullable Echo echo;
+    private final Set<Incarnation> changingPrompt = new HashSet<>();
     private boolean changingMembers;
     private Set<SliceId> unnamedBefore = Set.of();
     private boolean letting;
@@ -94,22 +108,32 @@ final class Steward implements AutoCloseable {
 
     void start(Server server) {
         server.handle(Calls.HEARTBEAT, this::heartbeat);
+        server.handle(Calls.LEADS, this::answerLeader);
+        log.onLeader(this::wake);
         beat.start();
     }
 
+    /** Something happened that the others, or this pod as the leader, should know of before the next beat. */
+    void wake() {
+        java.util.concurrent.locks.LockSupport.unpark(beat);
+    }
+
     private void run() {
-        long next = System.nanoTime();
         while (!closed) {
+            long began = System.nanoTime();
             try {
                 beat();
             } catch (RuntimeException bug) {
                 LOG.log(Level.SEVERE, "heartbeat failed", bug);
             }
-            next += Calls.HEARTBEAT_EVERY.toNanos();
-            long wait = next - System.nanoTime();
-            if (wait < 0) next = System.nanoTime();
-            java.util.concurrent.locks.LockSupport.parkNanos(Math.max(0, wait));
+            var every = isUrgent() ? URGENT_EVERY : Calls.HEARTBEAT_EVERY;
+            java.util.concurrent.locks.LockSupport.parkNanos(
+                    Math.max(1, every.toNanos() - (System.nanoTime() - began)));
         }
+    }
+
+    private synchronized boolean isUrgent() {
+        return leadership != null && leadership.isUrgent();
     }
 
     private void beat() {
@@ -119,7 +143,7 @@ final class Steward implements AutoCloseable {
             lead();
         } else {
             synchronized (this) {
-                watch = null;
+                leadership = null;
             }
             leader.ifPresent(this::tell);
         }
@@ -132,14 +156,33 @@ final class Steward implements AutoCloseable {
 
     private void tell(Incarnation leader) {
         if (!telling.compareAndSet(false, true)) return;
+        long sent = OsClock.boottimeNanos();
+        long term = log.raft().term();
+        var before = echo;
+        boolean same = before != null && before.term == term && before.leader.equals(leader);
+        if (!following.mayFollow(term, before != null && same ? before.receivedNanos : Long.MIN_VALUE)) {
+            telling.set(false);
+            return;
+        }
         var body = Messages.writer();
         state.get().write(body);
+        body.putBoolean(log.visibility().answers()).putVarint(term).putLong(before != null && same ? before.nanos : 0);
         peers.call(leader, Calls.HEARTBEAT, body.toBytes(), Calls.HEARTBEAT_DEADLINE)
                 .whenComplete((reply, failure) -> {
                     telling.set(false);
                     if (failure != null) return;
                     try {
-                        cluster.seen(ClusterView.read(Messages.reader(reply.body())));
+                        var answer = Messages.reader(reply.body());
+                        var pods = ClusterView.read(answer);
+                        long granted = answer.getVarint();
+                        echo = new Echo(leader, term, answer.getLong(), OsClock.boottimeNanos());
+                        log.visibility().acknowledged(sent, granted);
+                        cluster.seen(pods);
+                        for (var pod : pods)
+                            log.visibility()
+                                    .heard(
+                                            pod.state().incarnation(),
+                                            pod.state().appliedIndex());
                         if (log.heardLeader()) lostNetwork.run();
                     } catch (IOException malformed) {
                         LOG.log(Level.WARNING, "the leader {0} answered a heartbeat with nonsense: {1}", new Object[] {
@@ -151,53 +194,69 @@ final class Steward implements AutoCloseable {
 
     private byte[] heartbeat(Request request) throws PeerException, IOException {
         if (!log.leads()) throw new PeerRefused(Calls.NOT_LEADER, "this pod does not lead");
-        var told = PodState.read(Messages.reader(request.body()));
+        var body = Messages.reader(request.body());
+        var told = PodState.read(body);
+        var word = new Leadership.Word(told.appliedIndex(), body.getBoolean());
+        long term = body.getVarint();
+        long answered = body.getLong();
         var caller = request.caller();
         if (caller == null || !caller.equals(told.incarnation()))
             throw new PeerRefused(PeerRefused.WRONG_POD, "a pod speaks for itself alone");
-        long now = System.nanoTime();
+        long granted = 0;
         synchronized (this) {
-            heard.put(caller, new Heard(told, now));
-            if (watch != null) {
-                watch.committed(log.raft().committed());
-                watch.heard(caller, told.appliedIndex());
+            heard.put(caller, new Heard(told, System.nanoTime()));
+            if (leadership != null) {
+                long now = OsClock.boottimeNanos();
+                granted = leadership.heartbeat(caller, term, answered, word, now);
+                log.visibility().acknowledged(now, leadership.own(now));
             }
         }
+        log.visibility().heard(caller, told.appliedIndex());
         var answer = Messages.writer();
         ClusterView.write(answer, List.copyOf(cluster.allSeen().values()));
+        answer.putVarint(granted).putLong(OsClock.boottimeNanos());
         return answer.toBytes();
+    }
+
+    private byte[] answerLeader(Request request) throws IOException {
+        long term = Messages.reader(request.body()).getVarint();
+        long since = following.asked(term, OsClock.boottimeNanos());
+        var answer = Messages.writer();
+        state.get().write(answer);
+        return answer.putBoolean(log.visibility().answers()).putVarint(since).toBytes();
     }
 
     // ---- on the leader
 
     private void lead() {
         long now = System.nanoTime();
-        var redundancy = config.get().redundancy();
-        List<PeerWatch.Declaration> declarations;
+        long boottime = OsClock.boottimeNanos();
+        var network = config.get();
+        var timing = PeerWatch.Timing.of(
+                network.redundancy().rebuildAfter(), network.redundancy().rebuildAfterIntermittent());
+        var own = new Leadership.Word(log.visibility().told(), log.visibility().answers());
+        var pods = cluster.records();
+        var voters = log.raft().voters();
+        long term = log.raft().term();
+        Leadership.Decisions decisions;
+        Leadership begun = null;
         var seen = new ArrayList<ClusterView.Seen>();
         synchronized (this) {
-            var pods = cluster.records();
-            var known = watch;
-            if (known == null) {
-                var silences = new HashMap<Incarnation, Long>();
-                cluster.allSeen().forEach((pod, last) -> {
-                    if (last.presence() != Presence.PRESENT)
-                        silences.put(pod, TimeUnit.MILLISECONDS.toNanos(last.silentMillis()));
-                });
-                known = new PeerWatch(
-                        PeerWatch.Timing.of(redundancy.rebuildAfter(), redundancy.rebuildAfterIntermittent()),
-                        self,
-                        pods,
-                        now,
-                        silences);
-                watch = known;
-                watchedRedundancy = redundancy;
-            } else if (!redundancy.equals(watchedRedundancy)) {
-                watch = null; // other times were declared: begin to watch anew, from what is known
+            var known = leadership;
+            if (known == null || known.term() != term) {
+                known = begin(term, timing, pods, voters, boottime);
+                leadership = known;
+                begun = known;
             }
-            known.members(pods);
-            known.committed(log.raft().committed());
-            declarations = known.tick(now);
+            decisions = known.tick(
+                    own,
+                    timing,
+                    pods,
+                    voters,
+                    log.raft().committed(),
+                    network.durability().reads() == Reads.LOCAL,
+                    boottime);
+            log.visibility().acknowledged(boottime, known.own(boottime));
             for (PodRecord pod : pods) {
                 if (pod.incarnation().equals(self)) {
                     seen.add(new ClusterView.Seen(state.get(), Presence.PRESENT, 0));
@@ -205,16 +264,22 @@ final class Steward implements AutoCloseable {
                 }
                 var last = heard.get(pod.incarnation());
                 var presence = known.presence(pod.incarnation());
-                if (last != null && presence != null)
-                    seen.add(new ClusterView.Seen(
-                            last.state(), presence, TimeUnit.NANOSECONDS.toMillis(now - last.atNanos())));
+                if (last == null || presence == null) {
+                    var before = cluster.seen(pod.incarnation()); // nothing newer is known while this leader asks
+                    if (before != null && known.isAsking()) seen.add(before);
+                    continue;
+                }
+                seen.add(new ClusterView.Seen(
+                        last.state(), presence, TimeUnit.NANOSECONDS.toMillis(now - last.atNanos())));
             }
             heard.keySet()
                     .removeIf(pod -> pods.stream()
                             .noneMatch(record -> record.incarnation().equals(pod)));
         }
+        if (begun != null) ask(begun, pods);
+        for (var change : decisions.promptness()) changePrompt(change);
         cluster.seen(seen);
-        for (var declaration : declarations) {
+        for (var declaration : decisions.absences()) {
             LOG.info(declaration.reason());
             log.propose(new Command.SetAbsent(declaration.incarnation(), declaration.absent()));
         }
@@ -225,7 +290,60 @@ final class Steward implements AutoCloseable {
         reap();
     }
 
-    private NetworkConfig.@Nullable Redundancy watchedRedundancy;
+    private Leadership begin(
+            long term, PeerWatch.Timing timing, List<PodRecord> pods, List<Incarnation> voters, long boottime) {
+        var silences = new HashMap<Incarnation, Long>();
+        cluster.allSeen().forEach((pod, last) -> {
+            if (last.presence() != Presence.PRESENT)
+                silences.put(pod, TimeUnit.MILLISECONDS.toNanos(last.silentMillis()));
+        });
+        heard.clear();
+        changingPrompt.clear();
+        return new Leadership(self, term, timing, pods, voters, silences, following, boottime);
+    }
+
+    private void ask(Leadership begun, List<PodRecord> pods) {
+        byte[] body = Messages.writer().putVarint(begun.term()).toBytes();
+        for (PodRecord pod : pods) {
+            var who = pod.incarnation();
+            if (who.equals(self)) continue;
+            peers.call(who, Calls.LEADS, body, Calls.LEADS_DEADLINE).whenComplete((reply, failure) -> {
+                if (failure != null) return;
+                try {
+                    var answer = Messages.reader(reply.body());
+                    var told = PodState.read(answer);
+                    if (!told.incarnation().equals(who)) throw new IOException("it answers as " + told.incarnation());
+                    var word = new Leadership.Word(told.appliedIndex(), answer.getBoolean());
+                    long since = answer.getVarint();
+                    synchronized (this) {
+                        if (leadership != begun) return;
+                        heard.put(who, new Heard(told, System.nanoTime()));
+                        begun.answered(who, word, since, OsClock.boottimeNanos());
+                    }
+                } catch (IOException malformed) {
+                    LOG.log(Level.WARNING, "{0} answered its new leader with nonsense: {1}", new Object[] {
+                        who, malformed.getMessage()
+                    });
+                }
+            });
+        }
+    }
+
+    /** The same decision comes with every tick until the log has it: it is sent again after a while only. */
+    private void changePrompt(PeerWatch.Promptness change) {
+        synchronized (this) {
+            if (!changingPrompt.add(change.incarnation())) return;
+        }
+        LOG.log(Level.INFO, "{0} {1} the prompt set: {2}", new Object[] {
+            cluster.name(change.incarnation()), change.prompt() ? "enters" : "leaves", change.reason()
+        });
+        log.appendAsLeader(new Command.SetPrompt(change.incarnation(), change.startCount(), change.prompt()))
+                .whenComplete((_, _) -> {
+                    synchronized (this) {
+                        changingPrompt.remove(change.incarnation());
+                    }
+                });
+    }
 
     /** One step at a time towards: every member follows the log, and the planned ones vote. */
     private void chooseMembers() {

@@ -2,6 +2,7 @@
 package dev.wormhole.mount.fuse;
 
 import static dev.wormhole.mount.fuse.Memory.clear;
+import static dev.wormhole.mount.fuse.Memory.getInt;
 import static dev.wormhole.mount.fuse.Memory.putBytes;
 import static dev.wormhole.mount.fuse.Memory.putInt;
 import static dev.wormhole.mount.fuse.Memory.putLong;
@@ -12,6 +13,10 @@ import org.jspecify.annotations.Nullable;
 public final class Listing {
     private static final int ENTRY_BYTES = 128;
     private static final int DIRENT_BYTES = 24;
+    /** In an entry: seconds of the name and of the attributes, then nanoseconds of both. */
+    private static final int VALIDITY_AT = 16;
+
+    private static final int VALIDITY_BYTES = 24;
     private final long address;
     private final int capacityBytes;
     private final boolean attributes;
@@ -50,6 +55,17 @@ public final class Listing {
         if (aligned > used) clear(out + used, aligned - used);
         lengthBytes += aligned;
         return true;
+    }
+
+    /** Takes back what the entries so far allow the kernel to believe: they are too old by now. */
+    public void distrust() {
+        if (!attributes) return;
+        for (int at = 0; at < lengthBytes; ) {
+            long out = address + at;
+            clear(out + VALIDITY_AT, VALIDITY_BYTES);
+            int used = ENTRY_BYTES + DIRENT_BYTES + getInt(out + ENTRY_BYTES + 16);
+            at += (used + 7) & ~7;
+        }
     }
 
     public int lengthBytes() {

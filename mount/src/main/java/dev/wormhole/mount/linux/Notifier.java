@@ -4,8 +4,12 @@ package dev.wormhole.mount.linux;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.mount.fuse.Notification;
 import dev.wormhole.vfs.FileSystem.KernelCache;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
@@ -13,11 +17,14 @@ import org.jspecify.annotations.Nullable;
  * Tells the kernel what to drop, from threads of its own. Attributes never wait for content: dropping pages waits for READs
  * of that inode and calls back for dirty mapped pages, so several threads do it, and none of them serves requests. An inode
  * that is queued already is queued once. Names are never notified. When {@link #QUEUE_MAX} inodes are queued further ones
- * are left out and counted: attributes run out by themselves, and the next OPEN decides by version.
+ * are left out: attributes run out by themselves within {@link #ATTRIBUTES_NANOS}, which who waits for them waits too, and
+ * the next OPEN decides by version.
  */
 final class Notifier implements KernelCache {
     private static final int QUEUE_MAX = 262_144;
     private static final int CONTENT_THREADS = 4;
+    /** Attributes are never granted for longer. */
+    private static final long ATTRIBUTES_NANOS = 1_000_000_000;
 
     private final Queue attributes;
     private final Queue content;
@@ -57,6 +64,11 @@ final class Notifier implements KernelCache {
         content.add(inode.value());
     }
 
+    @Override
+    public void afterAttributes(Runnable action) {
+        attributes.after(action);
+    }
+
     private final class Queue {
         private final String name;
         private final boolean pages;
@@ -64,6 +76,13 @@ final class Notifier implements KernelCache {
         private final ReentrantLock lock = new ReentrantLock();
         private final Condition changed = lock.newCondition();
         private final LinkedHashSet<Long> inodes = new LinkedHashSet<>();
+        /** To be run once what is queued by now has been sent: the number of inodes before each. */
+        private final ArrayDeque<Marker> markers = new ArrayDeque<>();
+
+        private record Marker(long sent, Runnable action) {}
+
+        private long queued;
+        private long sent;
         private boolean stopped;
         private boolean overflowed;
         private @Nullable Device device;
@@ -86,7 +105,10 @@ final class Notifier implements KernelCache {
             try {
                 if (stopped) return;
                 if (inodes.size() < QUEUE_MAX) {
-                    if (inodes.add(inode)) changed.signal();
+                    if (inodes.add(inode)) {
+                        queued++;
+                        changed.signal();
+                    }
                 } else if (!overflowed && !inodes.contains(inode)) {
                     overflowed = true;
                     full = true;
@@ -97,15 +119,47 @@ final class Notifier implements KernelCache {
             if (full) troubles.note(System.Logger.Level.WARNING, name + ": full, leaving notifications out");
         }
 
+        /** Needs a queue of one thread. Runs it at once when nothing is queued, and when the kernel is gone. */
+        void after(Runnable action) {
+            lock.lock();
+            try {
+                if (overflowed && !stopped) {
+                    Thread.startVirtualThread(() -> {
+                        LockSupport.parkNanos(ATTRIBUTES_NANOS);
+                        action.run();
+                    });
+                    return;
+                }
+                if (!stopped && sent < queued) {
+                    markers.add(new Marker(queued, action));
+                    return;
+                }
+            } finally {
+                lock.unlock();
+            }
+            action.run();
+        }
+
+        /** Those whose turn it is; to be run without the lock. */
+        private List<Runnable> due() {
+            if (markers.isEmpty()) return List.of();
+            var due = new ArrayList<Runnable>();
+            while (!markers.isEmpty() && (stopped || markers.peek().sent <= sent)) due.add(markers.poll().action);
+            return due;
+        }
+
         void stop() {
+            List<Runnable> due;
             lock.lock();
             try {
                 stopped = true;
                 inodes.clear();
                 changed.signalAll();
+                due = due();
             } finally {
                 lock.unlock();
             }
+            due.forEach(Runnable::run);
         }
 
         void join() throws InterruptedException {
@@ -133,12 +187,24 @@ final class Notifier implements KernelCache {
                             ? Notification.contentOfInode(inode, address)
                             : Notification.attributesOfInode(inode, address);
                     int r = to.send(slab, bytes);
-                    if (r == -Libc.ENODEV || r == -Libc.ENOTCONN) return;
+                    if (r == -Libc.ENODEV || r == -Libc.ENOTCONN) {
+                        stop();
+                        return;
+                    }
                     // ENOENT: the kernel does not know the inode, so it has nothing to drop
                     if (r != 0 && r != -Libc.ENOENT && r != -Libc.EINTR)
                         troubles.note(
                                 System.Logger.Level.WARNING,
                                 name + ": notification of inode " + inode + ": errno " + -r);
+                    List<Runnable> due;
+                    lock.lock();
+                    try {
+                        sent++;
+                        due = due();
+                    } finally {
+                        lock.unlock();
+                    }
+                    due.forEach(Runnable::run);
                 }
             } catch (Throwable e) {
                 troubles.bug(name, e);

@@ -69,7 +69,7 @@ final class Operations {
             case Request.Statx(var h, long handle, int _) ->
                 reply(
                         fs.attributes(node(h), handle),
-                        s -> new Reply.ExtendedAttributes(attributes(s.attributes()), s.validNanos()));
+                        s -> new Reply.ExtendedAttributes(attributes(s.attributes()), validNanos(s)));
             case Request.Read r -> {
                 int size = Math.min(r.size(), Slab.PAYLOAD_BYTES);
                 yield reply(fs.read(r.handle(), r.offset(), payload(slab).payload(size)), Reply.InPlace::new);
@@ -177,7 +177,7 @@ final class Operations {
             if (name.length == 1)
                 return reply(
                         fs.attributes(directory, 0),
-                        s -> new Reply.Entry(attributes(s.attributes()), 0, s.validNanos()));
+                        s -> new Reply.Entry(attributes(s.attributes()), 0, validNanos(s)));
             if (name[1] == '.') return reply(fs.lookupParent(directory), Operations::entryReply);
         }
         if (tooLong(name)) return refused(Errno.ENAMETOOLONG);
@@ -295,16 +295,20 @@ final class Operations {
 
     private Reply list(Request.ReadDir r, Slab slab) throws IOException, InterruptedException {
         var listing = new Listing(slab.payloadAddress(), Math.min(r.size(), Slab.PAYLOAD_BYTES), r.attributes());
+        long[] oldest = {Long.MAX_VALUE};
+        long now = System.nanoTime();
         var listed = fs.list(r.handle(), r.cookie(), r.attributes(), e -> {
             var entry = e.entry();
             boolean counted = entry != null && !isDots(e.name());
+            if (entry != null) oldest[0] = Math.min(oldest[0], entry.asOfNanos() - now);
             return listing.add(
                     e.name(),
                     e.inode().value(),
                     e.type().modeBits(),
                     e.cookie(),
-                    counted && entry != null ? entryReply(entry) : null);
+                    counted && entry != null ? trusted(entry) : null);
         });
+        if (oldest[0] != Long.MAX_VALUE && isOld(now + oldest[0])) listing.distrust();
         return switch (listed) {
             case Answer.Ok<Void> _ -> new Reply.InPlace(listing.lengthBytes());
             case Answer.Refused<Void>(var errno) -> refused(errno);
@@ -378,12 +382,27 @@ final class Operations {
         };
     }
 
-    private static Reply.Entry entryReply(FileSystem.Entry entry) {
+    private static Reply.Entry trusted(FileSystem.Entry entry) {
         return new Reply.Entry(attributes(entry.attributes()), entry.entryValidNanos(), entry.attributesValidNanos());
     }
 
+    /** What was granted so long ago is granted no more: somebody may have been told that it has run out. */
+    private static boolean isOld(long asOfNanos) {
+        return System.nanoTime() - asOfNanos >= FileSystem.REPLY_NANOS;
+    }
+
+    private static Reply.Entry entryReply(FileSystem.Entry entry) {
+        if (entry.entryValidNanos() == 0 && entry.attributesValidNanos() == 0 || !isOld(entry.asOfNanos()))
+            return trusted(entry);
+        return new Reply.Entry(attributes(entry.attributes()), 0, 0);
+    }
+
+    private static long validNanos(FileSystem.Stat stat) {
+        return stat.validNanos() == 0 || isOld(stat.asOfNanos()) ? 0 : stat.validNanos();
+    }
+
     private static Reply attributesReply(FileSystem.Stat stat) {
-        return new Reply.Attributes(attributes(stat.attributes()), stat.validNanos());
+        return new Reply.Attributes(attributes(stat.attributes()), validNanos(stat));
     }
 
     private static Reply.Opened openedReply(FileSystem.Opened opened) {

@@ -138,11 +138,11 @@ class MemoryFileSystem implements FileSystem {
 
     private Entry entry(Node n, boolean counted) {
         if (counted) references.merge(n.id.value(), 1L, Long::sum);
-        return new Entry(attributes(n), validNanos, validNanos);
+        return new Entry(attributes(n), validNanos, validNanos, System.nanoTime());
     }
 
     private Stat stat(Node n) {
-        return new Stat(attributes(n), validNanos);
+        return new Stat(attributes(n), validNanos, System.nanoTime());
     }
 
     @Override
