@@ -457,6 +457,39 @@ final class NamespaceTest {
         assertThat(log.extents(f)).containsExactly("0+100=" + one + "@0");
     }
 
+    // ---- the prompt set
+
+    private boolean prompt(Incarnation pod) {
+        return java.util.Objects.requireNonNull(log.view().pod(pod)).prompt();
+    }
+
+    private Applied setPrompt(Incarnation pod, long startCount, boolean prompt) {
+        return log.apply(
+                Entry.withoutSession(1, log.nanos, List.of(new Command.SetPrompt(pod, startCount, prompt))));
+    }
+
+    @Test
+    void aPodIsPromptUntilItIsTakenOutIsAbsentOrStartsAnew() {
+        Incarnation pod2 = log.admit("pod2");
+        log.open(pod2, 1, 0);
+        log.refused(new Command.SetPrompt(pod2, 1, true), Errno.EINVAL); // a session would send it again
+        assertThat(setPrompt(pod2, 2, true).outcomes()).containsExactly(new Outcome.Refused(Errno.ESTALE));
+        assertThat(prompt(pod2)).isFalse();
+        assertThat(setPrompt(pod2, 1, true).changes()).contains(new Change.PodsChanged());
+        assertThat(prompt(pod2)).isTrue();
+        log.done(new Command.SetAbsent(pod2, true));
+        assertThat(prompt(pod2)).isFalse();
+        setPrompt(pod2, 1, true);
+        assertThat(prompt(pod2)).as("nobody waits for who is absent").isFalse();
+        log.done(new Command.SetAbsent(pod2, false));
+        setPrompt(pod2, 1, true);
+        log.open(pod2, 2, 0);
+        assertThat(prompt(pod2)).as("another start").isFalse();
+        setPrompt(pod2, 2, true);
+        setPrompt(pod2, 0, false);
+        assertThat(prompt(pod2)).isFalse();
+    }
+
     // ---- holders and the end of slices
 
     @Test
