@@ -119,7 +119,7 @@ final class StatusReport {
         }
         pods.sort(Comparator.comparing(NetworkStatus.PodStatus::name));
         if (log.disconnected())
-            warnings.add("this pod has lost the network; its folder is read-only until a leader is heard");
+            warnings.add("this pod has lost the network; " + pod.withoutNetwork());
         if (voters.size() == 2) warnings.add("two pods vote: if one of them is lost, nothing can be changed");
         var situation = parts.repairer().situation();
         var network = parts.settings().get();
@@ -168,6 +168,10 @@ final class StatusReport {
                     shown.bytesDone() + shown.bytesToDo(),
                     null));
         });
+        long others = parts.repairer().othersToDo();
+        if (others > 0)
+            jobs.add(new NetworkStatus.Job(
+                    "repair", others + " slices: too few copies, made by other pods that have one", 0, 0, null));
         if (totals.unnamedSlices() > 0)
             jobs.add(new NetworkStatus.Job(
                     "reclaim", totals.unnamedSlices() + " slices that nothing names any more", 0, 0, null));
