@@ -19,6 +19,7 @@ import dev.wormhole.control.ControlServer;
 import dev.wormhole.control.DaemonStart;
 import dev.wormhole.control.StartIntent;
 import dev.wormhole.model.Incarnation;
+import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
 import dev.wormhole.mount.linux.LinuxMount;
 import dev.wormhole.namespace.Change;
@@ -307,8 +308,10 @@ final class Pod {
             }
             doing("looking for the network");
             log.openSession(dev.wormhole.model.Ids.counter(ids.settledBefore()));
-            if (founded != null && log.view().configuration().version() == 0)
+            if (founded != null && log.view().configuration().version() == 0) {
+                await(log.propose(ownRoot()), "to give the folder its owner");
                 await(log.propose(new Command.Configure(0, founded)), "to record the configuration");
+            }
             doing("catching up");
             log.barrier();
             log.armDisconnection();
@@ -332,6 +335,14 @@ final class Pod {
                 mount.close();
             });
         }
+    }
+
+    /** The tree belongs to the user who founds the network: nobody else could make the first file. */
+    private static Command ownRoot() throws IOException {
+        var self = Path.of("/proc/self");
+        int uid = (Integer) java.nio.file.Files.getAttribute(self, "unix:uid");
+        int gid = (Integer) java.nio.file.Files.getAttribute(self, "unix:gid");
+        return new Command.SetAttributes(InodeId.ROOT, null, uid, gid, null, null, null, false);
     }
 
     private interface Connecting {

@@ -98,7 +98,7 @@ final class StatusReport {
                     settings.role().name().toLowerCase(Locale.ROOT),
                     state == null ? "" : state.store(),
                     state == null ? "" : state.mount(),
-                    podState(record, isSelf, seen, state),
+                    podState(record, isSelf, log.disconnected(), seen, state),
                     incarnation.number(),
                     voters.contains(incarnation),
                     log.leader().isPresent() && log.leader().get().equals(incarnation),
@@ -112,7 +112,7 @@ final class StatusReport {
                     state == null ? 0 : state.freeBytes(),
                     state == null ? 0 : state.appliedIndex(),
                     state == null ? newest : Math.max(0, newest - state.appliedIndex()),
-                    isSelf ? 0 : seen == null ? -1 : seen.silentMillis(),
+                    isSelf ? 0 : seen == null ? -1 : cluster.silentMillis(seen),
                     state == null ? 0 : state.memoryBytes(),
                     state == null ? 0 : state.uptimeMillis()));
             if (state != null && !state.fault().isEmpty()) warnings.add(settings.name() + ": " + state.fault());
@@ -140,11 +140,12 @@ final class StatusReport {
     private static PodState podState(
             PodRecord record,
             boolean isSelf,
+            boolean disconnected,
             ClusterView.@Nullable Seen seen,
             dev.wormhole.pod.@Nullable PodState state) {
         if (record.absent() && !isSelf) return PodState.ABSENT;
         if (state == null) return PodState.UNKNOWN;
-        if (!isSelf && (seen == null || seen.presence() == Presence.LATE)) return PodState.LATE;
+        if (!isSelf && (disconnected || seen == null || seen.presence() == Presence.LATE)) return PodState.LATE;
         if (record.draining()) return PodState.LEAVING;
         return switch (state.stage()) {
             case STARTING -> PodState.STARTING;
@@ -184,7 +185,7 @@ final class StatusReport {
                 facts == null ? 0 : facts.slicesBelowCopies(),
                 facts == null ? 0 : facts.slicesMissing() + facts.singleSlicesMissing(),
                 facts == null ? 0 : facts.bytesToCopy(),
-                facts == null ? 0 : facts.bytesToCopy(),
+                facts == null ? 0 : facts.bytesOnOnePod(),
                 List.copyOf(jobs));
     }
 
