@@ -139,7 +139,17 @@ public record Situation(Level level, List<String> reasons) {
                 if (member.acceptsSlices()) free += member.freeBytes();
                 if (member.presence() == Presence.ABSENT) absent.add(member.name());
             }
-            return new Facts(slices, below, bytesToCopy, bytesOnOnePod, withoutRoom, free, missing, singleMissing, examples, absent);
+            return new Facts(
+                    slices,
+                    below,
+                    bytesToCopy,
+                    bytesOnOnePod,
+                    withoutRoom,
+                    free,
+                    missing,
+                    singleMissing,
+                    examples,
+                    absent);
         }
     }
 }

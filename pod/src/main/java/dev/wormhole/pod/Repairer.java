@@ -113,7 +113,8 @@ final class Repairer implements AutoCloseable {
                 // Presence is not in the log: what waits for it is looked at when it changes.
                 boolean asked = work.tryAcquire(unfinished ? 1 : 2, TimeUnit.SECONDS);
                 String membersNow = presence(cluster.members());
-                // What the others mend is counted again as they get on, or the situation would never be told to be better.
+                // What the others mend is counted again as they get on, or the situation would never be told to be
+                // better.
                 boolean othersGotOn = othersToDo > 0 && holdersChanged;
                 if (!asked && !unfinished && !othersGotOn && membersNow.equals(membersBefore)) continue;
                 membersBefore = membersNow;
@@ -158,7 +159,8 @@ final class Repairer implements AutoCloseable {
             counter.add(slice, copies);
             Move move = RepairPlanner.plan(slice, copies, members, self);
             if (!(move instanceof Move.None)) progress.planned(move, slice.lengthBytes());
-            if (move instanceof Move.None && slice.names() > 0 && RepairPlanner.copiesKept(slice, members) < copies) others[0]++;
+            if (move instanceof Move.None && slice.names() > 0 && RepairPlanner.copiesKept(slice, members) < copies)
+                others[0]++;
             if (move instanceof Move.Copy || move instanceof Move.Drop)
                 backlog.offer(slice.slice(), RepairPlanner.copiesKept(slice, members));
             return !closed;

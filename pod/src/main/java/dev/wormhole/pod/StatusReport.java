@@ -118,8 +118,7 @@ final class StatusReport {
             if (state != null && !state.fault().isEmpty()) warnings.add(settings.name() + ": " + state.fault());
         }
         pods.sort(Comparator.comparing(NetworkStatus.PodStatus::name));
-        if (log.disconnected())
-            warnings.add("this pod has lost the network; " + pod.withoutNetwork());
+        if (log.disconnected()) warnings.add("this pod has lost the network; " + pod.withoutNetwork());
         if (voters.size() == 2) warnings.add("two pods vote: if one of them is lost, nothing can be changed");
         var situation = parts.repairer().situation();
         var network = parts.settings().get();

@@ -78,13 +78,17 @@ final class PromisesIT {
             awaitHealthy();
             for (int i = 0; i < 6; i++)
                 for (int pod : List.of(SMALL, LARGE, WITNESS))
-                    assertThat(read(pod, "gone/f" + i)).as("f" + i + " on " + pod).isEqualTo(random(300_000, i));
+                    assertThat(read(pod, "gone/f" + i))
+                            .as("f" + i + " on " + pod)
+                            .isEqualTo(random(300_000, i));
             on(OTHER).up(); // over the mount that the killed one left, although a program stands in it
             awaitReady();
             for (Path file : files) awaitHolders("gone/" + file, 2, Set.of());
             for (int i = 0; i < 6; i++)
                 for (int pod : List.of(SMALL, LARGE, OTHER, WITNESS))
-                    assertThat(read(pod, "gone/f" + i)).as("f" + i + " on " + pod).isEqualTo(random(300_000, i));
+                    assertThat(read(pod, "gone/f" + i))
+                            .as("f" + i + " on " + pod)
+                            .isEqualTo(random(300_000, i));
         } finally {
             standing.destroyForcibly();
         }
@@ -104,8 +108,7 @@ final class PromisesIT {
         for (int i = 0; i < 6; i++) awaitHolders("leave/f" + i, 2, Set.of("pod-5"));
         assertThat(status(SMALL).getAsJsonArray("pods").toString()).doesNotContain("pod-5");
         assertThat(on(SPARE).store).doesNotExist();
-        assertThat(Shell.sh(bed.root, "cat /proc/self/mountinfo"))
-                .doesNotContain(on(SPARE).mount + " ");
+        assertThat(Shell.sh(bed.root, "cat /proc/self/mountinfo")).doesNotContain(on(SPARE).mount + " ");
         remove("leave");
     }
 
@@ -154,7 +157,9 @@ final class PromisesIT {
             assertThat(read(pod, "witness/synced")).isEqualTo(content);
             assertThat(Files.readAllLines(path(pod, "witness/l"))).hasSize(20);
         }
-        assertThat(storesWith(Arrays.copyOf(content, 50_000))).hasSizeGreaterThan(1).doesNotContain(WITNESS);
+        assertThat(storesWith(Arrays.copyOf(content, 50_000)))
+                .hasSizeGreaterThan(1)
+                .doesNotContain(WITNESS);
         assertThat(pod(status(SMALL), WITNESS).get("role").getAsString()).isEqualTo("witness");
         assertThat(pod(status(SMALL), WITNESS).get("usedBytes").getAsLong()).isZero();
         remove("witness");
@@ -322,7 +327,8 @@ final class PromisesIT {
     void aUserWhoIsNotRootHasANetworkOfTheirOwn() {
         Path home = bed.root.resolve("user");
         Path project = java.util.Objects.requireNonNull(Testbed.LAUNCHER.getParent());
-        // In mounts of their own: a device node that everybody may open, as machines have it, and what this test mounts.
+        // In mounts of their own: a device node that everybody may open, as machines have it, and what this test
+        // mounts.
         String script = """
                 chmod 755 @root
                 mkdir -p @home program/pod/target
@@ -376,10 +382,7 @@ final class PromisesIT {
                         .output()
                         .lines())
                 .containsExactly(
-                        "st: status",
-                        "config : check show",
-                        "status --js: --json",
-                        "join --role : storage witness");
+                        "st: status", "config : check show", "status --js: --json", "join --role : storage witness");
     }
 
     // ---- the network
@@ -582,8 +585,8 @@ final class PromisesIT {
     /** -1 if nowhere. */
     private static int indexOf(byte[] bytes, byte[] content) {
         for (int at = 0; at + content.length <= bytes.length; at++)
-            if (bytes[at] == content[0]
-                    && Arrays.equals(bytes, at, at + content.length, content, 0, content.length)) return at;
+            if (bytes[at] == content[0] && Arrays.equals(bytes, at, at + content.length, content, 0, content.length))
+                return at;
         return -1;
     }
 }
