@@ -998,7 +998,9 @@ public final class SliceStore implements ContentStore {
         }
     }
 
+    /** What a read met is told like what an opening met: a damaged copy can be made anew only when somebody knows of it. */
     private IOException asCorrupt(SliceId slice, long offset, IOException e) {
+        damaged.accept(slice);
         if (e instanceof CorruptSliceException) return e;
         var corrupt = new CorruptSliceException(slice, offset, String.valueOf(e.getMessage()) + ", which is missing");
         corrupt.initCause(e);

@@ -23,6 +23,7 @@ public final class Disconnection {
     private long lastHeardNanos;
     private long contactSinceNanos;
     private boolean inContact;
+    private boolean everHeard;
     private View view = CONNECTED;
 
     /**
@@ -37,8 +38,17 @@ public final class Disconnection {
         this.lastHeardNanos = nowNanos;
     }
 
-    /** A leader answered. */
+    /**
+     * A leader answered. The first one ever to do so connects at once, however long the start took before: there was no
+     * contact that could have been lost.
+     */
     public View heard(long nowNanos) {
+        if (!everHeard) {
+            everHeard = true;
+            view = CONNECTED;
+            lastHeardNanos = nowNanos;
+            return view;
+        }
         tick(nowNanos);
         if (view instanceof View.Disconnected) {
             if (!inContact || nowNanos - lastHeardNanos > steadyNanos) contactSinceNanos = nowNanos;

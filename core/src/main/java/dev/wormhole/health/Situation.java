@@ -31,6 +31,7 @@ public record Situation(Level level, List<String> reasons) {
     /**
      * @param slicesBelowCopies slices with fewer copies than wanted, at least one
      * @param bytesToCopy bytes that making these copies writes
+     * @param bytesOnOnePod of slices with a single copy, where two or more are wanted
      * @param slicesWithoutRoom of these, the ones for which no further pod has room
      * @param bytesFree what all pods that take slices still take together
      * @param slicesMissing slices without any copy on a pod that is not absent, with two or more wanted
@@ -42,6 +43,7 @@ public record Situation(Level level, List<String> reasons) {
             long slices,
             long slicesBelowCopies,
             long bytesToCopy,
+            long bytesOnOnePod,
             long slicesWithoutRoom,
             long bytesFree,
             long slicesMissing,
@@ -86,6 +88,7 @@ public record Situation(Level level, List<String> reasons) {
         private long slices;
         private long below;
         private long bytesToCopy;
+        private long bytesOnOnePod;
         private long withoutRoom;
         private long missing;
         private long singleMissing;
@@ -119,6 +122,7 @@ public record Situation(Level level, List<String> reasons) {
             if (lacking <= 0) return;
             below++;
             bytesToCopy += lacking * slice.lengthBytes();
+            if (copies <= 1) bytesOnOnePod += slice.lengthBytes();
             int places = 0;
             for (Member member : members.all())
                 if (places < lacking
@@ -135,7 +139,17 @@ public record Situation(Level level, List<String> reasons) {
                 if (member.acceptsSlices()) free += member.freeBytes();
                 if (member.presence() == Presence.ABSENT) absent.add(member.name());
             }
-            return new Facts(slices, below, bytesToCopy, withoutRoom, free, missing, singleMissing, examples, absent);
+            return new Facts(
+                    slices,
+                    below,
+                    bytesToCopy,
+                    bytesOnOnePod,
+                    withoutRoom,
+                    free,
+                    missing,
+                    singleMissing,
+                    examples,
+                    absent);
         }
     }
 }

@@ -2,11 +2,12 @@
 package dev.wormhole.vfs;
 
 import java.time.Duration;
+import java.util.function.Supplier;
 
 /**
  * How file operations trade speed for safety on this pod.
  *
- * @param fsync what fsync waits for
+ * @param fsync what fsync waits for, asked each time: the network may declare another at any moment
  * @param onDisconnect what this pod does when it has lost the network
  * @param validity for how long the kernel may believe names and attributes
  * @param commitAfter new bytes of a file that stays open are committed after so long
@@ -17,7 +18,7 @@ import java.time.Duration;
  * @param shutdownDeadline how long close() of the filesystem tries to commit what is left
  */
 public record FileSystemSettings(
-        Fsync fsync,
+        Supplier<Fsync> fsync,
         OnDisconnect onDisconnect,
         ValidityPolicy validity,
         Duration commitAfter,
@@ -47,7 +48,7 @@ public record FileSystemSettings(
 
     public static FileSystemSettings defaults(ValidityPolicy validity) {
         return new FileSystemSettings(
-                Fsync.REPLICATED,
+                () -> Fsync.REPLICATED,
                 OnDisconnect.FREEZE,
                 validity,
                 Duration.ofSeconds(5),

@@ -399,6 +399,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             revalidate();
             if (metadata.view().lookup(directory, name) != null) return Answer.refused(Errno.EEXIST);
         }
+        if (readOnly(directory)) return Answer.refused(Errno.EROFS);
         var id = new InodeId(nextId.getAsLong());
         Outcome outcome = propose(new Command.Create(
                         directory, name, id, type, permissions & 07777, caller.uid(), caller.gid(), device, target))
@@ -501,6 +502,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     @Override
     public Answer<Entry> link(InodeId inode, InodeId directory, FileName name)
             throws IOException, InterruptedException {
+        if (readOnly(inode) || readOnly(directory)) return Answer.refused(Errno.EROFS);
         Outcome outcome = proposeFor(inode, new Command.Link(inode, directory, name));
         return switch (outcome) {
             case Outcome.Done _ -> made(directory, name, inode);
@@ -528,6 +530,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 expected = metadata.view().lookup(directory, name);
             }
             if (expected == null || expected.equals(refused)) return Answer.refused(Errno.ENOENT);
+            if (readOnly(directory) || readOnly(expected)) return Answer.refused(Errno.EROFS);
             Outcome outcome = proposeFor(
                     expected,
                     isDirectory
@@ -563,6 +566,10 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             if (expected == null) return Answer.refused(Errno.ENOENT);
             if (mode == RenameMode.NO_REPLACE && replaced != null) return Answer.refused(Errno.EEXIST);
             if (mode == RenameMode.EXCHANGE && replaced == null) return Answer.refused(Errno.ENOENT);
+            if (readOnly(fromDirectory)
+                    || readOnly(expected)
+                    || !toDirectory.equals(fromDirectory) && readOnly(toDirectory)
+                    || replaced != null && readOnly(replaced)) return Answer.refused(Errno.EROFS);
             if (replaced != null && mode == RenameMode.REPLACE) {
                 // what takes the place of committed bytes is committed first, so that a crash leaves one of them
                 OpenInode renamed = inodes.get(expected);
@@ -703,6 +710,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 Errno forbidden = writable(replication.wish(id));
                 if (forbidden != null) return Answer.refused(forbidden);
             }
+        } else if (file == null && readOnly(id)) {
+            return Answer.refused(Errno.EROFS);
         }
         Long accessed = changes.accessedNanos();
         if (accessed == null && inode != null && inode.accessedNanos != Long.MIN_VALUE) {
@@ -794,6 +803,11 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             inodes.computeIfPresent(eldest.id, (id, known) -> known.opens() == 0 && !known.dirty ? null : known);
     }
 
+    /** A rule forbids changes of what the inode is, and of what is in it. */
+    private boolean readOnly(InodeId id) {
+        return replication.wish(id).readOnly();
+    }
+
     private @Nullable Errno writable(Wish wish) {
         if (metadata.disconnected()) return Errno.EROFS;
         return wish.readOnly() || replication.presentStoringPods() < wish.minCopies() ? Errno.EROFS : null;
@@ -862,6 +876,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         OpenFile file = files.get(handle);
         if (file == null) return Answer.refused(Errno.EBADF);
         if (offset < 0) return Answer.refused(Errno.EINVAL);
+        if (metadata.disconnected() && settings.onDisconnect() == FileSystemSettings.OnDisconnect.STOP)
+            throw new DisconnectedException("this pod has lost the network");
         OpenInode inode = file.inode;
         if (inode.dirty) commitAppends(inode);
         int count = reader.read(inode, offset, into);
@@ -1205,6 +1221,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (name.length == 0 || name.length > XATTR_NAME_MAX) return Answer.refused(Errno.ERANGE);
         if (value.length > XATTR_VALUE_MAX) return Answer.refused(Errno.E2BIG);
         if (startsWith(name, "system.")) return Answer.refused(Errno.EOPNOTSUPP);
+        if (readOnly(inode)) return Answer.refused(Errno.EROFS);
         Outcome outcome = proposeFor(inode, new Command.SetXattr(inode, name, value, mode));
         return outcome instanceof Outcome.Refused(Errno errno) ? stale(errno) : done();
     }
@@ -1213,6 +1230,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     public Answer<Void> removeXattr(InodeId inode, byte[] name) throws IOException, InterruptedException {
         if (name.length == 0 || name.length > XATTR_NAME_MAX) return Answer.refused(Errno.ERANGE);
         if (startsWith(name, "system.")) return Answer.refused(Errno.EOPNOTSUPP);
+        if (readOnly(inode)) return Answer.refused(Errno.EROFS);
         Outcome outcome = proposeFor(inode, new Command.RemoveXattr(inode, name));
         return outcome instanceof Outcome.Refused(Errno errno) ? stale(errno) : done();
     }

@@ -445,7 +445,7 @@ final class WriteBack {
             generation.restage = true; // a failed sync is never tried again on the same bytes
             throw e;
         }
-        boolean forSync = replicated && settings.fsync() == FileSystemSettings.Fsync.REPLICATED;
+        boolean forSync = replicated && settings.fsync().get() == FileSystemSettings.Fsync.REPLICATED;
         if (copies > 1 && replication.presentStoringPods() > 1) {
             long deadline = System.nanoTime() + (forSync ? settings.syncDeadline() : settings.closeWait()).toNanos();
             for (StagedSlice slice : generation.slices) {
@@ -740,13 +740,13 @@ final class WriteBack {
     /** Commits, and returns once everything committed so far is as durable as declared. */
     void sync(OpenInode inode) throws IOException, InterruptedException {
         commit(inode, true, null);
-        if (settings.fsync() == FileSystemSettings.Fsync.LOCAL) return;
+        if (settings.fsync().get() == FileSystemSettings.Fsync.LOCAL) return;
         makeSafe(inode);
         awaitOnDisks(inode.lastIndex);
     }
 
     void awaitOnDisks(long index) throws IOException, InterruptedException {
-        if (index <= onDisksIndex || settings.fsync() == FileSystemSettings.Fsync.LOCAL) return;
+        if (index <= onDisksIndex || settings.fsync().get() == FileSystemSettings.Fsync.LOCAL) return;
         CompletableFuture<Void> durable = metadata.onDisks(index);
         long deadline = System.nanoTime() + settings.syncDeadline().toNanos();
         while (!Waiting.briefly(durable, 250)) {

@@ -44,7 +44,7 @@ class SituationTest {
         var facts = counter.facts();
         assertThat(facts.bytesToCopy()).isEqualTo(5 << 20);
         assertThat(Situation.of(facts).level()).isEqualTo(Level.RECOVERABLE);
-        var tight = new Situation.Facts(5, 5, 5 << 20, 0, 4 << 20, 0, 0, List.of(), List.of("pod2"));
+        var tight = new Situation.Facts(5, 5, 5 << 20, 5 << 20, 0, 4 << 20, 0, 0, List.of(), List.of("pod2"));
         assertThat(Situation.of(tight).level()).isEqualTo(Level.DEGRADED);
         assertThat(Situation.of(tight).reasons()).anyMatch(r -> r.contains("absent: pod2"));
     }

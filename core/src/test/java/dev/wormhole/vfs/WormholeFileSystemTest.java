@@ -32,6 +32,7 @@ import java.util.List;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -475,6 +476,36 @@ class WormholeFileSystemTest {
         long before = network.lastIndex();
         c.sync(handle);
         assertThat(network.lastIndex()).isEqualTo(before);
+    }
+
+    @Test
+    void whatFsyncWaitsForIsAskedAtEveryFsync() throws Exception {
+        var declared = new AtomicReference<>(FileSystemSettings.Fsync.REPLICATED);
+        FileSystemSettings usual = SimulatedNetwork.settings(Duration.ofHours(1), Duration.ofMillis(1));
+        network.settings = new FileSystemSettings(
+                declared::get,
+                usual.onDisconnect(),
+                usual.validity(),
+                usual.commitAfter(),
+                usual.commitBytes(),
+                usual.stagedBytesMax(),
+                usual.closeWait(),
+                usual.syncDeadline(),
+                usual.shutdownDeadline());
+        Program c = network.add().program();
+        network.pushGate = new CountDownLatch(1);
+        long handle = c.open("f", O_RDWR | O_CREAT);
+        c.write(handle, 0, bytes("x"));
+        declared.set(FileSystemSettings.Fsync.LOCAL);
+        within10Seconds(async(() -> ok(c.files().sync(handle, false)))); // no other pod takes the bytes
+
+        declared.set(FileSystemSettings.Fsync.REPLICATED);
+        c.write(handle, 1, bytes("y"));
+        CompletableFuture<Void> syncing = async(() -> ok(c.files().sync(handle, false)));
+        assertThatThrownBy(() -> syncing.get(50, java.util.concurrent.TimeUnit.MILLISECONDS))
+                .isInstanceOf(java.util.concurrent.TimeoutException.class);
+        network.pushGate.countDown();
+        within10Seconds(syncing);
     }
 
     @Test

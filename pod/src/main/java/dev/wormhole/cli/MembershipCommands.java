@@ -22,6 +22,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -34,6 +35,33 @@ import picocli.CommandLine.Parameters;
 /** Into a network and out of it. */
 final class MembershipCommands {
     private MembershipCommands() {}
+
+    /** The words as help and files spell them, without what is only planned. */
+    static final class Roles extends Words {
+        Roles() {
+            super("storage", "witness");
+        }
+    }
+
+    static final class Presences extends Words {
+        Presences() {
+            super("always", "intermittent");
+        }
+    }
+
+    /** What completion offers for an option; picocli makes one of each by itself. */
+    private static class Words implements Iterable<String> {
+        private final List<String> words;
+
+        Words(String... words) {
+            this.words = List.of(words);
+        }
+
+        @Override
+        public Iterator<String> iterator() {
+            return words.iterator();
+        }
+    }
 
     /** What create and join have in common: the declaration of this machine's pod. */
     static final class PodOptions {
@@ -71,6 +99,7 @@ final class MembershipCommands {
         @Option(
                 names = "--presence",
                 paramLabel = "PRESENCE",
+                completionCandidates = Presences.class,
                 description = "always, or intermittent for a machine that sleeps at times.")
         PodConfig.@Nullable Presence presence;
 
@@ -361,6 +390,7 @@ final class MembershipCommands {
         @Option(
                 names = "--role",
                 paramLabel = "ROLE",
+                completionCandidates = Roles.class,
                 description = "storage, or witness: it follows and votes but stores no data. Default: storage.")
         PodConfig.Role role = PodConfig.Role.STORAGE;
 

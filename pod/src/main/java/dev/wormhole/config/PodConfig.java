@@ -351,7 +351,10 @@ public record PodConfig(
         else toml.value("limit", new Size(storage.limitBytes), "at most so much data");
         toml.value("keep_free", storage.keepFree, "of the disk");
         toml.table("disconnected");
-        toml.value("reaction", Words.of(disconnected.reaction), "freeze (read only) | stop, when the network is lost");
+        toml.value(
+                "reaction",
+                Words.of(disconnected.reaction),
+                "freeze (read only) | stop (errors), when the network is lost");
         toml.value("after", Durations.format(disconnected.after), "without it");
         return toml.toString();
     }

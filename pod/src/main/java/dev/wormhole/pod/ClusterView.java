@@ -13,6 +13,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,6 +31,7 @@ final class ClusterView {
     private static final int PODS_MAX = 10_000;
     private final Incarnation self;
     private volatile Map<Incarnation, Seen> seen = Map.of();
+    private volatile long seenAtNanos = System.nanoTime();
     private volatile List<PodRecord> records = List.of();
     private volatile Members members = new Members(List.of());
 
@@ -48,6 +50,7 @@ final class ClusterView {
         var map = new HashMap<Incarnation, Seen>();
         for (Seen pod : pods) map.put(pod.state().incarnation(), pod);
         seen = Map.copyOf(map);
+        seenAtNanos = System.nanoTime();
         recompute();
     }
 
@@ -83,6 +86,11 @@ final class ClusterView {
 
     @Nullable Seen seen(Incarnation pod) {
         return seen.get(pod);
+    }
+
+    /** Since a leader heard that pod, as far as this pod knows: the leader's word grows old too when none comes any more. */
+    long silentMillis(Seen pod) {
+        return pod.silentMillis() + TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - seenAtNanos);
     }
 
     Map<Incarnation, Seen> allSeen() {

@@ -190,6 +190,10 @@ final class ControlCommands {
         if (below > 0)
             notes.add(below + " of " + slices.size() + " slices have fewer copies than wanted: see wormhole status");
         if (wish.readOnly()) notes.add("read-only by " + wish.readOnlyBy());
+        int present = parts.replication().presentStoringPods();
+        if (present < wish.minCopies())
+            notes.add("cannot be written now: " + present + " pods that store are here, min_copies is "
+                    + wish.minCopies());
         return new Explanation(
                 path,
                 attributes.type().name().toLowerCase(Locale.ROOT).replace('_', ' '),

@@ -33,6 +33,8 @@ final class Custodian implements AutoCloseable {
     private static final int CLAIMS_MAX = 100_000;
     private static final int LIST_MAX = 1000;
     private static final long GATHER_MILLIS = 100;
+    /** So many damaged only copies are remembered as told; then they are told again. */
+    private static final int TOLD_MAX = 1000;
 
     private final Incarnation self;
     private final PodLog log;
@@ -45,6 +47,9 @@ final class Custodian implements AutoCloseable {
     private final Set<SliceId> toClaim = new LinkedHashSet<>();
 
     private final Set<SliceId> claimed = new HashSet<>();
+    /** Damaged slices that have no other copy: told once, although every read meets them. The custodian's thread alone. */
+    private final Set<SliceId> toldOnlyCopies = new HashSet<>();
+
     private volatile boolean compare = true;
     private volatile boolean open;
     private volatile boolean closed;
@@ -136,7 +141,9 @@ final class Custodian implements AutoCloseable {
                     compareAll();
                 }
                 claim();
-                for (SliceId slice = damaged.poll(); slice != null; slice = damaged.poll()) giveUpDamaged(slice);
+                var found = new LinkedHashSet<SliceId>(); // many reads meet the same one
+                for (SliceId slice = damaged.poll(); slice != null; slice = damaged.poll()) found.add(slice);
+                found.forEach(this::giveUpDamaged);
                 var next = discarded.poll(GATHER_MILLIS, TimeUnit.MILLISECONDS);
                 for (; next != null; next = discarded.poll()) delete(next);
             } catch (InterruptedException stop) {
@@ -149,22 +156,34 @@ final class Custodian implements AutoCloseable {
     }
 
     /**
-     * A damaged copy is given up when another pod has one: repair then makes a good one here or elsewhere. The only copy
-     * stays: its good blocks can be read, and a person may have the disk's other half.
+     * A damaged copy is given up when another pod has one: repair then makes a good one here or elsewhere. The log decides:
+     * of two pods that give up at once, relying on each other, one keeps what it has. The bytes go when the drop is applied.
+     * The only copy stays: its good blocks can be read, and a person may have the disk's other half.
      */
     private void giveUpDamaged(SliceId slice) {
-        var row = log.view().slice(slice);
+        var view = log.view();
+        var row = view.slice(slice);
         if (row == null || !row.heldBy(self)) return;
-        boolean elsewhere = false;
-        for (var holder : row.holders())
-            elsewhere |= holder.state().isCopy() && !holder.incarnation().equals(self);
-        LOG.log(Level.SEVERE, "slice {0} of inode {1} is damaged in this store; {2}", new Object[] {
-            slice,
-            row.inode(),
-            elsewhere ? "its copy here is given up and made anew from another pod" : "it is the only copy"
-        });
-        if (!elsewhere) return;
-        log.propose(new Command.LoseHolder(self, List.of(slice))).thenAccept(_ -> delete(List.of(slice)));
+        var others = new ArrayList<Incarnation>();
+        for (var holder : row.holders()) {
+            var pod = view.pod(holder.incarnation());
+            if (pod == null || pod.absent() || pod.draining()) continue;
+            if (holder.state().isCopy() && !holder.incarnation().equals(self)) others.add(holder.incarnation());
+        }
+        if (others.isEmpty()) {
+            if (toldOnlyCopies.size() == TOLD_MAX) toldOnlyCopies.clear();
+            if (toldOnlyCopies.add(slice))
+                LOG.log(
+                        Level.SEVERE,
+                        "slice {0} of inode {1} is damaged in this store; no other pod that is there has a copy",
+                        new Object[] {slice, row.inode()});
+            return;
+        }
+        LOG.log(
+                Level.SEVERE,
+                "slice {0} of inode {1} is damaged in this store; its copy here is given up and made anew from another pod",
+                new Object[] {slice, row.inode()});
+        log.propose(new Command.DropHolder(slice, self, others));
     }
 
     private void claim() {

@@ -19,6 +19,8 @@ import dev.wormhole.control.ControlServer;
 import dev.wormhole.control.DaemonStart;
 import dev.wormhole.control.StartIntent;
 import dev.wormhole.model.Incarnation;
+import dev.wormhole.model.InodeId;
+import dev.wormhole.model.SliceId;
 import dev.wormhole.mount.linux.LinuxMount;
 import dev.wormhole.namespace.Change;
 import dev.wormhole.namespace.Command;
@@ -47,6 +49,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executors;
@@ -65,6 +68,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class Pod {
     private static final Logger LOG = Logger.getLogger(Pod.class.getName());
+    /** Damaged slices that wait to be given up; what finds no place is met again by the next read. */
+    private static final int DAMAGED_MAX = 10_000;
+
     private static final Duration UNMOUNT_GRACE = Duration.ofSeconds(2);
     private static final Duration FIRST_START_MAX = Duration.ofMinutes(2);
     private static final Duration PROMPT_LEAVE_MAX = Duration.ofSeconds(1);
@@ -184,13 +190,13 @@ final class Pod {
                 Thread.ofPlatform().name("store-maintenance").daemon().factory());
         closeLater(maintenance::shutdownNow);
         // Told from the first moment, also before anybody is there to mend them.
-        var damaged = new java.util.concurrent.ConcurrentLinkedQueue<dev.wormhole.model.SliceId>();
+        var damaged = new ArrayBlockingQueue<SliceId>(DAMAGED_MAX);
         var slices = SliceStore.open(
                 volume,
                 SliceStore.Config.of(
                         Math.min(config.storage().limitBytes(), volume.totalBytes()),
                         config.storage().keepFree().bytes(volume.totalBytes())),
-                damaged::add,
+                damaged::offer,
                 maintenance,
                 new SecureRandom());
         closeLater(slices);
@@ -242,7 +248,7 @@ final class Pod {
                 self,
                 InstantSource.system(),
                 System::nanoTime,
-                fileSystemSettings(log, network.get()));
+                fileSystemSettings(log, network));
         var repairer = new Repairer(self, log, cluster, replication, slices);
         repair.set(repairer);
         var steward = new Steward(
@@ -304,8 +310,10 @@ final class Pod {
             }
             doing("looking for the network");
             log.openSession(dev.wormhole.model.Ids.counter(ids.settledBefore()));
-            if (founded != null && log.view().configuration().version() == 0)
+            if (founded != null && log.view().configuration().version() == 0) {
+                await(log.propose(ownRoot()), "to give the folder its owner");
                 await(log.propose(new Command.Configure(0, founded)), "to record the configuration");
+            }
             doing("catching up");
             log.barrier();
             log.armDisconnection();
@@ -346,13 +354,22 @@ final class Pod {
         }
     }
 
+    /** The tree belongs to the user who founds the network: nobody else could make the first file. */
+    private static Command ownRoot() throws IOException {
+        var self = Path.of("/proc/self");
+        int uid = (Integer) java.nio.file.Files.getAttribute(self, "unix:uid");
+        int gid = (Integer) java.nio.file.Files.getAttribute(self, "unix:gid");
+        return new Command.SetAttributes(InodeId.ROOT, null, uid, gid, null, null, null, false);
+    }
+
     private interface Connecting {
         void run() throws IOException, InterruptedException;
     }
 
     /**
      * Finds the network and catches up. A pod that has been a member before does not wait for it longer than its file says:
-     * it goes on without, frozen on what it has, and connects when the network is there. A pod's first start waits.
+     * it goes on without, as its file says for a lost network, and connects when the network is there. A pod's first start
+     * waits.
      */
     private void connect(boolean first, Connecting steps) throws IOException, InterruptedException {
         var connected = new CompletableFuture<Void>();
@@ -376,12 +393,12 @@ final class Pod {
             throw new IOException(Causes.message(failure), failure);
         } catch (java.util.concurrent.TimeoutException late) {
             var known = parts;
-            if (first || known == null || config.disconnected().reaction() == PodConfig.Reaction.STOP)
+            if (first || known == null)
                 throw new IOException("no leader of the network was heard for " + patience.toSeconds()
                         + " s; a majority of its voters must run and be reachable");
             frozen = true;
             known.log().freeze();
-            LOG.warning("no leader is heard: the folder is read-only until the network is found");
+            LOG.warning("no leader is heard: " + withoutNetwork());
         }
     }
 
@@ -394,14 +411,16 @@ final class Pod {
             await(log.propose(new Command.UpdatePod(self, settings)), "to tell the network what changed in pod.toml");
     }
 
-    private static FileSystemSettings fileSystemSettings(PodLog log, NetworkConfig network) {
+    private FileSystemSettings fileSystemSettings(PodLog log, NetworkSettings network) {
         var defaults =
                 FileSystemSettings.defaults(ValidityPolicy.shared(log, log.visibility()::freshNanos, System::nanoTime));
         return new FileSystemSettings(
-                network.durability().fsync() == NetworkConfig.Fsync.LOCAL
+                () -> network.get().durability().fsync() == NetworkConfig.Fsync.LOCAL
                         ? FileSystemSettings.Fsync.LOCAL
                         : FileSystemSettings.Fsync.REPLICATED,
-                FileSystemSettings.OnDisconnect.FREEZE,
+                config.disconnected().reaction() == PodConfig.Reaction.STOP
+                        ? FileSystemSettings.OnDisconnect.STOP
+                        : FileSystemSettings.OnDisconnect.FREEZE,
                 defaults.validity(),
                 defaults.commitAfter(),
                 defaults.commitBytes(),
@@ -551,11 +570,14 @@ final class Pod {
     // ---- the end
 
     private void lostNetwork() {
-        if (config.disconnected().reaction() != PodConfig.Reaction.STOP) return;
-        Thread.ofPlatform().name("stop").start(() -> {
-            stop("the network is lost, and pod.toml says: stop");
-            end.complete(3);
-        });
+        LOG.warning("the network is lost: " + withoutNetwork());
+    }
+
+    /** What the folder does while there is no network, as pod.toml says. */
+    String withoutNetwork() {
+        return config.disconnected().reaction() == PodConfig.Reaction.STOP
+                ? "its folder answers \"Input/output error\" until a leader is heard"
+                : "its folder is read-only until a leader is heard";
     }
 
     /** The pod cannot go on: it stops, its data stays. */

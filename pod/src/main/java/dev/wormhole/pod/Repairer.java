@@ -45,6 +45,11 @@ final class Repairer implements AutoCloseable {
     private final Thread thread;
     private final Semaphore work = new Semaphore(0);
     private final Semaphore copying = new Semaphore(COPIES_AT_ONCE);
+    /** Slices with too few copies, at the last walk, that other pods are responsible for. */
+    private volatile long othersToDo;
+    /** Since the last walk began. */
+    private volatile boolean holdersChanged;
+
     private volatile boolean closed;
     private volatile Situation situation = new Situation(Situation.Level.HEALTHY, List.of());
     private volatile Situation.@Nullable Facts facts;
@@ -72,10 +77,12 @@ final class Repairer implements AutoCloseable {
     void changed(List<Change> changes) {
         for (Change change : changes) {
             switch (change) {
-                case Change.PodsChanged _, Change.Configured _, Change.Replaced _ -> {
+                // A copy that was damaged goes like one too many: then others have to be made.
+                case Change.PodsChanged _, Change.Configured _, Change.Replaced _, Change.HolderDropped _ -> {
                     lookAgain();
                     return;
                 }
+                case Change.HoldersChanged _ -> holdersChanged = true;
                 default -> {}
             }
         }
@@ -83,6 +90,11 @@ final class Repairer implements AutoCloseable {
 
     RepairProgress.Shown progress() {
         return progress.shown();
+    }
+
+    /** Slices with too few copies that other pods work on, as of the last walk. */
+    long othersToDo() {
+        return othersToDo;
     }
 
     Situation situation() {
@@ -101,7 +113,10 @@ final class Repairer implements AutoCloseable {
                 // Presence is not in the log: what waits for it is looked at when it changes.
                 boolean asked = work.tryAcquire(unfinished ? 1 : 2, TimeUnit.SECONDS);
                 String membersNow = presence(cluster.members());
-                if (!asked && !unfinished && membersNow.equals(membersBefore)) continue;
+                // What the others mend is counted again as they get on, or the situation would never be told to be
+                // better.
+                boolean othersGotOn = othersToDo > 0 && holdersChanged;
+                if (!asked && !unfinished && !othersGotOn && membersNow.equals(membersBefore)) continue;
                 membersBefore = membersNow;
                 TimeUnit.NANOSECONDS.sleep(SETTLE_NANOS);
                 work.drainPermits();
@@ -137,16 +152,21 @@ final class Repairer implements AutoCloseable {
         var backlog = new RepairBacklog(BACKLOG_MAX);
         var counter = new Situation.Counter(members);
         progress.begin();
+        holdersChanged = false;
+        long[] others = new long[1];
         log.view().slices(null, slice -> {
             int copies = replication.copiesWanted(slice.inode());
             counter.add(slice, copies);
             Move move = RepairPlanner.plan(slice, copies, members, self);
             if (!(move instanceof Move.None)) progress.planned(move, slice.lengthBytes());
+            if (move instanceof Move.None && slice.names() > 0 && RepairPlanner.copiesKept(slice, members) < copies)
+                others[0]++;
             if (move instanceof Move.Copy || move instanceof Move.Drop)
                 backlog.offer(slice.slice(), RepairPlanner.copiesKept(slice, members));
             return !closed;
         });
         progress.walked();
+        othersToDo = others[0];
         var counted = counter.facts();
         facts = counted;
         situation = Situation.of(counted);

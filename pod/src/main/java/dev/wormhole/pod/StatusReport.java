@@ -98,7 +98,7 @@ final class StatusReport {
                     settings.role().name().toLowerCase(Locale.ROOT),
                     state == null ? "" : state.store(),
                     state == null ? "" : state.mount(),
-                    podState(record, isSelf, seen, state),
+                    podState(record, isSelf, log.disconnected(), seen, state),
                     incarnation.number(),
                     voters.contains(incarnation),
                     log.leader().isPresent() && log.leader().get().equals(incarnation),
@@ -112,14 +112,13 @@ final class StatusReport {
                     state == null ? 0 : state.freeBytes(),
                     state == null ? 0 : state.appliedIndex(),
                     state == null ? newest : Math.max(0, newest - state.appliedIndex()),
-                    isSelf ? 0 : seen == null ? -1 : seen.silentMillis(),
+                    isSelf ? 0 : seen == null ? -1 : cluster.silentMillis(seen),
                     state == null ? 0 : state.memoryBytes(),
                     state == null ? 0 : state.uptimeMillis()));
             if (state != null && !state.fault().isEmpty()) warnings.add(settings.name() + ": " + state.fault());
         }
         pods.sort(Comparator.comparing(NetworkStatus.PodStatus::name));
-        if (log.disconnected())
-            warnings.add("this pod has lost the network; its folder is read-only until a leader is heard");
+        if (log.disconnected()) warnings.add("this pod has lost the network; " + pod.withoutNetwork());
         if (voters.size() == 2) warnings.add("two pods vote: if one of them is lost, nothing can be changed");
         var situation = parts.repairer().situation();
         var network = parts.settings().get();
@@ -140,11 +139,12 @@ final class StatusReport {
     private static PodState podState(
             PodRecord record,
             boolean isSelf,
+            boolean disconnected,
             ClusterView.@Nullable Seen seen,
             dev.wormhole.pod.@Nullable PodState state) {
         if (record.absent() && !isSelf) return PodState.ABSENT;
         if (state == null) return PodState.UNKNOWN;
-        if (!isSelf && (seen == null || seen.presence() == Presence.LATE)) return PodState.LATE;
+        if (!isSelf && (disconnected || seen == null || seen.presence() == Presence.LATE)) return PodState.LATE;
         if (record.draining()) return PodState.LEAVING;
         return switch (state.stage()) {
             case STARTING -> PodState.STARTING;
@@ -168,6 +168,10 @@ final class StatusReport {
                     shown.bytesDone() + shown.bytesToDo(),
                     null));
         });
+        long others = parts.repairer().othersToDo();
+        if (others > 0)
+            jobs.add(new NetworkStatus.Job(
+                    "repair", others + " slices: too few copies, made by other pods that have one", 0, 0, null));
         if (totals.unnamedSlices() > 0)
             jobs.add(new NetworkStatus.Job(
                     "reclaim", totals.unnamedSlices() + " slices that nothing names any more", 0, 0, null));
@@ -180,7 +184,7 @@ final class StatusReport {
                 facts == null ? 0 : facts.slicesBelowCopies(),
                 facts == null ? 0 : facts.slicesMissing() + facts.singleSlicesMissing(),
                 facts == null ? 0 : facts.bytesToCopy(),
-                facts == null ? 0 : facts.bytesToCopy(),
+                facts == null ? 0 : facts.bytesOnOnePod(),
                 List.copyOf(jobs));
     }
 

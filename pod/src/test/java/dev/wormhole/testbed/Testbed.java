@@ -131,6 +131,13 @@ final class Testbed implements AutoCloseable {
                     command);
         }
 
+        /** Any command, in this machine's network. */
+        Shell.Result run(String... command) {
+            var inside = new ArrayList<>(List.of("nsenter", "--net=/run/netns/" + namespace));
+            inside.addAll(List.of(command));
+            return Shell.run(root, Map.of(), inside);
+        }
+
         void create(int copies, String... more) {
             var arguments = new ArrayList<>(List.of(
                     "create",
