@@ -2,6 +2,7 @@
 package dev.wormhole.vfs;
 
 import dev.wormhole.health.Acknowledgements;
+import dev.wormhole.health.Attention;
 import dev.wormhole.health.Following;
 import dev.wormhole.health.Freshness;
 import dev.wormhole.health.Leadership;
@@ -240,6 +241,10 @@ final class PromptNetwork {
         private final Map<Integer, Long> echoTerm = new HashMap<>();
         private final Set<Integer> proposing = new HashSet<>();
         boolean answers = true;
+        /** Its programs look at nothing for a while. */
+        boolean nobodyLooks;
+
+        private final Attention attention;
         /** Applies nothing though it runs: its disk hangs. */
         boolean stuck;
 
@@ -259,6 +264,7 @@ final class PromptNetwork {
             this.clockRate = 0.98 + sim.random.nextDouble() * 0.04;
             this.clockOffset = (long) (sim.random.nextDouble() * 1e15) + 1;
             this.following = new Following(clock());
+            this.attention = new Attention(clock());
         }
 
         @Override
@@ -300,8 +306,22 @@ final class PromptNetwork {
             return prompt.contains(number);
         }
 
+        private boolean beatAnswers() {
+            var state = attention.beat(clock());
+            if (state == Attention.State.AWAY) freshness.lose();
+            return answers && state != Attention.State.AWAY;
+        }
+
+        private boolean tellsThatItAnswers() {
+            return answers && attention.state() != Attention.State.AWAY;
+        }
+
+        private void renewed(long sentNanos, long grantedNanos) {
+            if (tellsThatItAnswers()) freshness.acknowledged(sentNanos, grantedNanos);
+        }
+
         long fresh() {
-            return isPrompt() ? freshness.leftNanos(clock()) : 0;
+            return isPrompt() && attention.state() == Attention.State.LOOKING ? freshness.leftNanos(clock()) : 0;
         }
 
         private List<PodRecord> records() {
@@ -335,7 +355,7 @@ final class PromptNetwork {
                 if (pod == this) continue;
                 send(this, pod, () -> {
                     long since = pod.following.asked(inTerm, pod.clock());
-                    var word = new Leadership.Word(pod.told, pod.answers);
+                    var word = new Leadership.Word(pod.told, pod.tellsThatItAnswers());
                     send(pod, this, () -> {
                         if (leading == began) began.answered(pod.self, word, since, clock());
                     });
@@ -360,14 +380,14 @@ final class PromptNetwork {
             long answered = same ? echo.getOrDefault(to.number, 0L) : 0;
             if (!following.mayFollow(inTerm, same ? echoAt.getOrDefault(to.number, Long.MIN_VALUE) : Long.MIN_VALUE))
                 return;
-            var word = new Leadership.Word(told, answers);
+            var word = new Leadership.Word(told, beatAnswers());
             later(
                     sim.chance(0.01) ? sim.millis(0, 400) : 0,
                     () -> send(this, to, () -> {
                         var listening = to.leading;
                         if (listening == null) return;
                         long granted = listening.heartbeat(self, inTerm, answered, word, to.clock());
-                        to.freshness.acknowledged(to.clock(), listening.own(to.clock()));
+                        to.renewed(to.clock(), listening.own(to.clock()));
                         long answeredAt = to.clock();
                         long termThen = to.term;
                         long index = to.commitKnown;
@@ -378,7 +398,7 @@ final class PromptNetwork {
                             echo.put(to.number, answeredAt);
                     echoAt.put(to.number, clock());
                             echoTerm.put(to.number, termThen);
-                            freshness.acknowledged(sent, granted);
+                            renewed(sent, granted);
                             commitKnown = Math.max(commitKnown, index);
                             apply();
                         });
@@ -388,14 +408,14 @@ final class PromptNetwork {
 
         private void lead(Leadership leads) {
             var decisions = leads.tick(
-                    new Leadership.Word(told, answers),
+                    new Leadership.Word(told, beatAnswers()),
                     TIMING,
                     records(),
                     voting(),
                     commitKnown,
                     promptWanted,
                     clock());
-            freshness.acknowledged(clock(), leads.own(clock()));
+            renewed(clock(), leads.own(clock()));
             for (var declared : decisions.absences())
                 append(this, term, new Said.Absent(declared.incarnation().number(), declared.absent()));
             for (var change : decisions.promptness()) {
@@ -527,7 +547,7 @@ final class PromptNetwork {
         /** Programs run while the daemon is frozen. */
         void lookOften() {
             sim.after(sim.millis(1, 12), () -> {
-                look(new InodeId(1 + sim.random.nextInt(6)));
+                if (!nobodyLooks) look(new InodeId(1 + sim.random.nextInt(6)));
                 lookOften();
             });
         }
@@ -570,6 +590,7 @@ final class PromptNetwork {
             }
             if (frozen()) return; // would wait for the daemon
             later(delay() / 20, () -> {
+                attention.look(clock());
                 if (fresh() <= 0) return; // by a barrier
                 long grantedAt = clock();
                 long valid = key.value() <= 3

@@ -21,10 +21,10 @@ class PromptSetTest {
 
     private static PromptNetwork steady(long seed) {
         var net = new PromptNetwork(seed, 3, 3);
+        for (Pod pod : net.pods) pod.lookOften();
         net.sim.until(
                 "all prompt", Duration.ofSeconds(20), () -> net.pods.stream().allMatch(Pod::isPrompt));
         net.sim.run(Duration.ofSeconds(1));
-        for (Pod pod : net.pods) pod.lookOften();
         return net;
     }
 
@@ -148,6 +148,18 @@ class PromptSetTest {
     }
 
     @Test
+    void whereNobodyLooksNobodyWaits() {
+        var net = steady(8);
+        Pod idle = other(net, leader(net));
+        idle.nobodyLooks = true;
+        net.sim.until("out", Duration.ofSeconds(13), () -> net.pods.stream()
+                .noneMatch(p -> p != idle && net.promptIn(p, idle)));
+        idle.nobodyLooks = false;
+        net.sim.until("back", Duration.ofSeconds(1), idle::isPrompt);
+        net.sim.until("fresh", Duration.ofSeconds(1), () -> idle.fresh() > 0);
+    }
+
+    @Test
     void withoutTheSwitchNobodyIsWaitedFor() {
         var net = steady(6);
         net.promptWanted = false;
@@ -167,10 +179,10 @@ class PromptSetTest {
             var net = new PromptNetwork(seed, 5, 3);
             for (Pod pod : net.pods) pod.lookOften();
             var random = net.sim.random;
-            for (int i = 0; i < 80; i++) {
+            for (int i = 0; i < 100; i++) {
                 net.sim.run(Duration.ofMillis(random.nextInt(900)));
                 Pod pod = net.pods.get(random.nextInt(5));
-                switch (random.nextInt(12)) {
+                switch (random.nextInt(14)) {
                     case 0, 1 -> net.freeze(pod, net.sim.millis(50, 3_000));
                     case 2 -> net.isolate(pod);
                     case 3 -> net.cut(pod, net.pods.get(random.nextInt(5)));
@@ -180,6 +192,7 @@ class PromptSetTest {
                     case 9 -> net.loss = net.loss > 0 ? 0 : random.nextDouble() * 0.2;
                     case 10 -> net.delayMicrosMost = random.nextBoolean() ? 1_500 : 150_000;
                     case 11 -> net.promptWanted = random.nextInt(4) != 0;
+                    case 12, 13 -> pod.nobodyLooks = !pod.nobodyLooks;
                     default -> throw new IllegalStateException();
                 }
             }
@@ -189,6 +202,7 @@ class PromptSetTest {
             net.promptWanted = true;
             for (Pod pod : net.pods) {
                 pod.stuck = false;
+                pod.nobodyLooks = false;
                 pod.apply();
             }
             net.sim.until(

@@ -166,7 +166,7 @@ final class Steward implements AutoCloseable {
         }
         var body = Messages.writer();
         state.get().write(body);
-        body.putBoolean(log.visibility().answers()).putVarint(term).putLong(before != null && same ? before.nanos : 0);
+        body.putBoolean(log.visibility().beat()).putVarint(term).putLong(before != null && same ? before.nanos : 0);
         peers.call(leader, Calls.HEARTBEAT, body.toBytes(), Calls.HEARTBEAT_DEADLINE)
                 .whenComplete((reply, failure) -> {
                     telling.set(false);
@@ -234,7 +234,7 @@ final class Steward implements AutoCloseable {
         var network = config.get();
         var timing = PeerWatch.Timing.of(
                 network.redundancy().rebuildAfter(), network.redundancy().rebuildAfterIntermittent());
-        var own = new Leadership.Word(log.visibility().told(), log.visibility().answers());
+        var own = new Leadership.Word(log.visibility().told(), log.visibility().beat());
         var pods = cluster.records();
         var voters = log.raft().voters();
         long term = log.raft().term();

@@ -2,6 +2,7 @@
 package dev.wormhole.pod;
 
 import dev.wormhole.health.Acknowledgements;
+import dev.wormhole.health.Attention;
 import dev.wormhole.health.Freshness;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.mount.linux.OsClock;
@@ -31,6 +32,7 @@ final class Visibility {
     private final ConcurrentHashMap<Incarnation, Proposer> proposers = new ConcurrentHashMap<>();
     private final CompletableFuture<Void> left = new CompletableFuture<>();
     private volatile boolean prompt;
+    private final Attention attention = new Attention(OsClock.boottimeNanos());
     private volatile boolean answers;
     private volatile boolean closing;
     private volatile long told;
@@ -56,18 +58,28 @@ final class Visibility {
         return left;
     }
 
+    /** Whether others may have to wait for this pod. Asked with every heartbeat, by one thread. */
+    boolean beat() {
+        if (!answers) return false;
+        var state = attention.beat(OsClock.boottimeNanos());
+        if (state == Attention.State.AWAY) freshness.lose();
+        return state != Attention.State.AWAY;
+    }
+
+    /** What the last {@link #beat} said. */
     boolean answers() {
-        return answers;
+        return answers && attention.state() != Attention.State.AWAY;
     }
 
     /** A heartbeat sent then was acknowledged; both of CLOCK_BOOTTIME. */
     void acknowledged(long sentNanos, long grantedNanos) {
-        if (answers) freshness.acknowledged(sentNanos, grantedNanos);
+        if (answers()) freshness.acknowledged(sentNanos, grantedNanos);
     }
 
     /** Nanoseconds for which this pod may answer for shared things from what it has. */
     long freshNanos() {
-        return prompt ? freshness.leftNanos(OsClock.boottimeNanos()) : 0;
+        long now = OsClock.boottimeNanos();
+        return attention.look(now) && prompt ? freshness.leftNanos(now) : 0;
     }
 
     // ---- telling
