@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.logging.Level;
 import java.util.logging.Logger;
@@ -33,6 +34,7 @@ final class Custodian implements AutoCloseable {
     private static final int CLAIMS_MAX = 100_000;
     private static final int LIST_MAX = 1000;
     private static final long GATHER_MILLIS = 100;
+    private static final long LOOK_MILLIS = 1000;
 
     private final Incarnation self;
     private final PodLog log;
@@ -45,6 +47,9 @@ final class Custodian implements AutoCloseable {
     private final Set<SliceId> toClaim = new LinkedHashSet<>();
 
     private final Set<SliceId> claimed = new HashSet<>();
+    /** A permit: there is something to do. */
+    private final Semaphore work = new Semaphore(0);
+
     private volatile boolean compare = true;
     private volatile boolean open;
     private volatile boolean closed;
@@ -70,6 +75,7 @@ final class Custodian implements AutoCloseable {
             switch (change) {
                 case Change.SlicesDiscarded(var slices) -> {
                     if (!discarded.offer(slices)) compare = true;
+                    work.release();
                 }
                 case Change.HolderDropped(var slice, var holder) -> {
                     if (holder.equals(self)) judge(slice, true);
@@ -77,7 +83,10 @@ final class Custodian implements AutoCloseable {
                 case Change.HoldersChanged(var slices) -> {
                     if (open) for (SliceId slice : slices) judge(slice, false);
                 }
-                case Change.Replaced() -> compare = true;
+                case Change.Replaced() -> {
+                    compare = true;
+                    work.release();
+                }
                 default -> {}
             }
         }
@@ -102,6 +111,7 @@ final class Custodian implements AutoCloseable {
                     if (toClaim.size() < CLAIMS_MAX) toClaim.add(slice);
                     else compare = true;
                 }
+                work.release();
             }
             case DELETE -> {
                 synchronized (this) {
@@ -137,8 +147,10 @@ final class Custodian implements AutoCloseable {
                 }
                 claim();
                 for (SliceId slice = damaged.poll(); slice != null; slice = damaged.poll()) giveUpDamaged(slice);
-                var next = discarded.poll(GATHER_MILLIS, TimeUnit.MILLISECONDS);
-                for (; next != null; next = discarded.poll()) delete(next);
+                for (var next = discarded.poll(); next != null; next = discarded.poll()) delete(next);
+                // The second is for what tells nobody: a damaged slice, a network that is back.
+                if (work.tryAcquire(LOOK_MILLIS, TimeUnit.MILLISECONDS)) TimeUnit.MILLISECONDS.sleep(GATHER_MILLIS);
+                work.drainPermits();
             } catch (InterruptedException stop) {
                 return;
             } catch (RuntimeException bug) {
@@ -181,7 +193,10 @@ final class Custodian implements AutoCloseable {
             synchronized (this) {
                 for (SliceId slice : list) claimed.remove(slice);
             }
-            if (failure != null) compare = true;
+            if (failure != null) {
+                compare = true;
+                work.release();
+            }
         });
     }
 
