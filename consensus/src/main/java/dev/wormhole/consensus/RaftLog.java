@@ -609,8 +609,7 @@ public final class RaftLog implements AutoCloseable {
                         .setReplyId(selfId.toByteString())
                         .setRaftGroupId(RaftGroupIdProto.newBuilder().setId(groupId.toByteString()))
                         .setCallId(calls.incrementAndGet()))
-                .setLeaderLastEntry(
-                        last == null ? TermIndexProto.getDefaultInstance() : last.toProto())
+                .setLeaderLastEntry(last == null ? TermIndexProto.getDefaultInstance() : last.toProto())
                 .build();
         try {
             // Refused where the log does not end in the current term: then the election timeout does it.

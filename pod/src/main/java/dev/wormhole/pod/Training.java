@@ -59,7 +59,8 @@ final class Training {
         var pods = new ArrayList<Pod>();
         try {
             var ports = freePorts();
-            Optional<Path> mount = mounted ? Optional.of(Files.createDirectories(folder.resolve("mount"))) : Optional.empty();
+            Optional<Path> mount =
+                    mounted ? Optional.of(Files.createDirectories(folder.resolve("mount"))) : Optional.empty();
             pods.add(pod(1, ports, mount, new StartIntent.Create("training", "")));
             for (int n = 2; n <= PODS; n++)
                 pods.add(pod(n, ports, Optional.empty(), new StartIntent.Join("127.0.0.1:" + ports.getFirst())));
@@ -68,7 +69,8 @@ final class Training {
                 if (mount.isPresent()) use(mount.get(), round);
                 for (Pod pod : pods) {
                     var parts = pod.parts();
-                    if (parts != null) use(parts.files(), round + "-" + parts.header().incarnation());
+                    if (parts != null)
+                        use(parts.files(), round + "-" + parts.header().incarnation());
                 }
             }
         } finally {
