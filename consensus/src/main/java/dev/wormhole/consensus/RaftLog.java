@@ -31,9 +31,13 @@ import org.apache.ratis.conf.RaftProperties;
 import org.apache.ratis.grpc.GrpcConfigKeys;
 import org.apache.ratis.grpc.GrpcTlsConfig;
 import org.apache.ratis.proto.RaftProtos.RaftConfigurationProto;
+import org.apache.ratis.proto.RaftProtos.RaftGroupIdProto;
 import org.apache.ratis.proto.RaftProtos.RaftPeerProto;
 import org.apache.ratis.proto.RaftProtos.RaftPeerRole;
+import org.apache.ratis.proto.RaftProtos.RaftRpcRequestProto;
 import org.apache.ratis.proto.RaftProtos.ServerRpcProto;
+import org.apache.ratis.proto.RaftProtos.StartLeaderElectionRequestProto;
+import org.apache.ratis.proto.RaftProtos.TermIndexProto;
 import org.apache.ratis.protocol.ClientId;
 import org.apache.ratis.protocol.Message;
 import org.apache.ratis.protocol.RaftClientAsynchronousProtocol;
@@ -160,6 +164,7 @@ public final class RaftLog implements AutoCloseable {
      */
     public static RaftLog open(Settings settings, Applier applier) throws IOException {
         RaftLog log = new RaftLog(settings, applier);
+        long beganNanos = System.nanoTime();
         try {
             log.engine = log.start();
         } catch (IOException | RuntimeException e) {
@@ -170,6 +175,9 @@ public final class RaftLog implements AutoCloseable {
         // Never more than one tick is queued: the next is timed when one ends.
         var unused =
                 log.watch.scheduleWithFixedDelay(log::tick, TICK.toMillis(), TICK.toMillis(), TimeUnit.MILLISECONDS);
+        // A lease that this pod renewed before it stopped is over by then.
+        long due = settings.timing().electionMin().toNanos() - (System.nanoTime() - beganNanos);
+        var unusedToo = log.watch.schedule(log::standAlone, Math.max(0, due), TimeUnit.NANOSECONDS);
         return log;
     }
 
@@ -599,6 +607,32 @@ public final class RaftLog implements AutoCloseable {
         rebuildAtNanos = System.nanoTime() + rebuildPause.toNanos();
         engine = start();
         snapshotAsked = false;
+    }
+
+    /** A pod that has the only vote stands for election without waiting whether it hears a leader: nobody else can lead. */
+    private void standAlone() {
+        Engine running = engine;
+        if (running == null || closed.get() || !running.division().getInfo().isFollower()) return;
+        RaftConfiguration configuration = running.division().getRaftConf();
+        boolean alone = configuration.getAllPeers(RaftPeerRole.FOLLOWER).size() == 1
+                && configuration.getPeer(selfId, RaftPeerRole.FOLLOWER) != null
+                && configuration.getPreviousPeers(RaftPeerRole.FOLLOWER).isEmpty();
+        if (!alone) return;
+        var last = running.division().getRaftLog().getLastEntryTermIndex();
+        var request = StartLeaderElectionRequestProto.newBuilder()
+                .setServerRequest(RaftRpcRequestProto.newBuilder()
+                        .setRequestorId(selfId.toByteString())
+                        .setReplyId(selfId.toByteString())
+                        .setRaftGroupId(RaftGroupIdProto.newBuilder().setId(groupId.toByteString()))
+                        .setCallId(calls.incrementAndGet()))
+                .setLeaderLastEntry(last == null ? TermIndexProto.getDefaultInstance() : last.toProto())
+                .build();
+        try {
+            // Refused where the log does not end in the current term: then the election timeout does it.
+            var unused = running.server().startLeaderElection(request);
+        } catch (IOException | RuntimeException e) {
+            LOG.info("{}: an early election: {}", selfId, e.toString());
+        }
     }
 
     private void snapshotIfDue(Engine running) {

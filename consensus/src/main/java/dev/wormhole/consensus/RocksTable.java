@@ -30,6 +30,7 @@ import org.rocksdb.FlushOptions;
 import org.rocksdb.IndexType;
 import org.rocksdb.InfoLogLevel;
 import org.rocksdb.LRUCache;
+import org.rocksdb.NativeLibraryLoader;
 import org.rocksdb.Options;
 import org.rocksdb.ReadOptions;
 import org.rocksdb.RocksDB;
@@ -71,9 +72,7 @@ public final class RocksTable implements Table, AutoCloseable {
     private static final String CURRENT = "current";
     private static final int KEPT_BATCH_BYTES_MAX = 1 << 20;
 
-    static {
-        RocksDB.loadLibrary(); // before any other org.rocksdb object, or their initialisers fail
-    }
+    private static boolean nativeLoaded; // guarded by the class
 
     private final Path directory;
     private final Memory memory;
@@ -114,6 +113,7 @@ public final class RocksTable implements Table, AutoCloseable {
             removeTree(directory.resolve(name));
         }
         removeAllBut(directory, name);
+        loadNative(directory);
         Database opened = Database.open(directory.resolve(name), memory);
         try {
             if (!Files.exists(current)) point(directory, name);
@@ -125,6 +125,26 @@ public final class RocksTable implements Table, AutoCloseable {
             opened.release();
             throw failed("open " + directory, e);
         }
+    }
+
+    /**
+     * Loads RocksDB's native library before any other of its objects, whose initialisers fail without. It lies in
+     * {@code java.library.path}; where it does not, the copy in the jar is unpacked into the table's directory, and
+     * removed at once, since a loaded library needs no name. What a crash in between leaves is not {@code current} and
+     * goes at the next open. Left alone RocksDB unpacks 17 MB into the temporary directory at every start, where a killed
+     * process leaves them.
+     */
+    private static synchronized void loadNative(Path directory) throws IOException {
+        if (nativeLoaded) return;
+        Path unpacked = directory.resolve("native");
+        Files.createDirectories(unpacked);
+        try {
+            NativeLibraryLoader.getInstance().loadLibrary(unpacked.toString());
+        } finally {
+            removeTree(unpacked);
+        }
+        RocksDB.loadLibrary(); // finds it loaded, and remembers that
+        nativeLoaded = true;
     }
 
     @Override

@@ -114,8 +114,11 @@ public record Settings(
             long entriesKept,
             int purgeEntriesMin,
             long heldLogBytesMax) {
-        /** For a pod whose heap is 128 MB or more. */
-        public static final Sizes SMALL = new Sizes(1 << 20, 8 << 20, 100_000, 64L << 20, 2_000, 1_024, 1L << 30);
+        /**
+         * For a pod whose heap is 128 MB or more. A start reads what is left of the log and walks again over what came
+         * after the snapshot, about 30 us an entry in a young JVM: hence many snapshots, which cost 50 ms each.
+         */
+        public static final Sizes SMALL = new Sizes(1 << 20, 8 << 20, 10_000, 64L << 20, 8_000, 1_024, 1L << 30);
 
         public Sizes {
             if (entryBytesMax < 1024 || entryBytesMax > 16 << 20) {

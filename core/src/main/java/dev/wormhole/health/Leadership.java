@@ -89,8 +89,8 @@ public final class Leadership {
             all &= pod.absent() || pod.incarnation().equals(self) || words.containsKey(pod.incarnation());
         long older = sinceOlder();
         // Nothing that an older leader granted is left: who has not answered can go, and all but the dead leader have.
-        boolean enough = words.size() + 2 >= pods.size()
-                && older >= timing.lateAfter().toNanos();
+        boolean enough =
+                words.size() + 2 >= pods.size() && older >= timing.lateAfter().toNanos();
         if (!all && !enough && nowNanos < askUntil) return;
         var silent = new HashMap<Incarnation, Long>();
         for (PodRecord pod : pods)

@@ -464,8 +464,7 @@ final class NamespaceTest {
     }
 
     private Applied setPrompt(Incarnation pod, long startCount, boolean prompt) {
-        return log.apply(
-                Entry.withoutSession(1, log.nanos, List.of(new Command.SetPrompt(pod, startCount, prompt))));
+        return log.apply(Entry.withoutSession(1, log.nanos, List.of(new Command.SetPrompt(pod, startCount, prompt))));
     }
 
     @Test

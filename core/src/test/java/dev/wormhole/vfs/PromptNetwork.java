@@ -348,8 +348,7 @@ final class PromptNetwork {
         void leads(long inTerm) {
             reach(inTerm);
             leader = this;
-            var began = new Leadership(
-                    self, inTerm, TIMING, records(), voting(), Map.of(), following, clock());
+            var began = new Leadership(self, inTerm, TIMING, records(), voting(), Map.of(), following, clock());
             leading = began;
             for (Pod pod : pods) {
                 if (pod == this) continue;
@@ -396,7 +395,7 @@ final class PromptNetwork {
                             reach(termThen);
                             leader = to;
                             echo.put(to.number, answeredAt);
-                    echoAt.put(to.number, clock());
+                            echoAt.put(to.number, clock());
                             echoTerm.put(to.number, termThen);
                             renewed(sent, granted);
                             commitKnown = Math.max(commitKnown, index);

@@ -152,8 +152,10 @@ class PromptSetTest {
         var net = steady(8);
         Pod idle = other(net, leader(net));
         idle.nobodyLooks = true;
-        net.sim.until("out", Duration.ofSeconds(13), () -> net.pods.stream()
-                .noneMatch(p -> p != idle && net.promptIn(p, idle)));
+        net.sim.until(
+                "out",
+                Duration.ofSeconds(13),
+                () -> net.pods.stream().noneMatch(p -> p != idle && net.promptIn(p, idle)));
         idle.nobodyLooks = false;
         net.sim.until("back", Duration.ofSeconds(1), idle::isPrompt);
         net.sim.until("fresh", Duration.ofSeconds(1), () -> idle.fresh() > 0);

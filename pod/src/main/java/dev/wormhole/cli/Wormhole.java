@@ -69,7 +69,8 @@ public final class Wormhole implements Runnable {
                 .addSubcommand(new DemoCommand(host))
                 .addSubcommand(new Completion(host))
                 .addSubcommand(new VersionCommand(host))
-                .addSubcommand(new DaemonCommand(host));
+                .addSubcommand(new DaemonCommand(host))
+                .addSubcommand(new TrainCommand(host));
         line.setOut(host.out()).setErr(host.err());
         line.setCaseInsensitiveEnumValuesAllowed(true);
         line.setUsageHelpAutoWidth(host.terminal());

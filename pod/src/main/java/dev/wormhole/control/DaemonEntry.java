@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.control;
 
+import java.io.IOException;
 import java.nio.file.Path;
 
 /** The pod itself, found by {@link java.util.ServiceLoader}, so that the command line needs nothing of it to compile. */
@@ -13,4 +14,13 @@ public interface DaemonEntry {
      * @return the exit code of the process, 0 for an orderly stop
      */
     int run(Path podToml, DaemonStart start) throws Exception;
+
+    /**
+     * Lets the JVM learn what a daemon does, for about ten seconds: a network in this process, of pods that nobody else
+     * uses. All of it has ended on return.
+     *
+     * @param folder where everything is written; left to the caller
+     * @param mount also mount a pod, at {@code folder/mount}
+     */
+    void train(Path folder, boolean mount) throws IOException, InterruptedException;
 }

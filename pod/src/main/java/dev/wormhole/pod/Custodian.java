@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.logging.Level;
 import java.util.logging.Logger;
@@ -36,6 +37,8 @@ final class Custodian implements AutoCloseable {
     /** So many damaged only copies are remembered as told; then they are told again. */
     private static final int TOLD_MAX = 1000;
 
+    private static final long LOOK_MILLIS = 1000;
+
     private final Incarnation self;
     private final PodLog log;
     private final ContentStore store;
@@ -49,6 +52,8 @@ final class Custodian implements AutoCloseable {
     private final Set<SliceId> claimed = new HashSet<>();
     /** Damaged slices that have no other copy: told once, although every read meets them. The custodian's thread alone. */
     private final Set<SliceId> toldOnlyCopies = new HashSet<>();
+    /** A permit: there is something to do. */
+    private final Semaphore work = new Semaphore(0);
 
     private volatile boolean compare = true;
     private volatile boolean open;
@@ -75,6 +80,7 @@ final class Custodian implements AutoCloseable {
             switch (change) {
                 case Change.SlicesDiscarded(var slices) -> {
                     if (!discarded.offer(slices)) compare = true;
+                    work.release();
                 }
                 case Change.HolderDropped(var slice, var holder) -> {
                     if (holder.equals(self)) judge(slice, true);
@@ -82,7 +88,10 @@ final class Custodian implements AutoCloseable {
                 case Change.HoldersChanged(var slices) -> {
                     if (open) for (SliceId slice : slices) judge(slice, false);
                 }
-                case Change.Replaced() -> compare = true;
+                case Change.Replaced() -> {
+                    compare = true;
+                    work.release();
+                }
                 default -> {}
             }
         }
@@ -107,6 +116,7 @@ final class Custodian implements AutoCloseable {
                     if (toClaim.size() < CLAIMS_MAX) toClaim.add(slice);
                     else compare = true;
                 }
+                work.release();
             }
             case DELETE -> {
                 synchronized (this) {
@@ -144,8 +154,10 @@ final class Custodian implements AutoCloseable {
                 var found = new LinkedHashSet<SliceId>(); // many reads meet the same one
                 for (SliceId slice = damaged.poll(); slice != null; slice = damaged.poll()) found.add(slice);
                 found.forEach(this::giveUpDamaged);
-                var next = discarded.poll(GATHER_MILLIS, TimeUnit.MILLISECONDS);
-                for (; next != null; next = discarded.poll()) delete(next);
+                for (var next = discarded.poll(); next != null; next = discarded.poll()) delete(next);
+                // The second is for what tells nobody: a damaged slice, a network that is back.
+                if (work.tryAcquire(LOOK_MILLIS, TimeUnit.MILLISECONDS)) TimeUnit.MILLISECONDS.sleep(GATHER_MILLIS);
+                work.drainPermits();
             } catch (InterruptedException stop) {
                 return;
             } catch (RuntimeException bug) {
@@ -200,7 +212,10 @@ final class Custodian implements AutoCloseable {
             synchronized (this) {
                 for (SliceId slice : list) claimed.remove(slice);
             }
-            if (failure != null) compare = true;
+            if (failure != null) {
+                compare = true;
+                work.release();
+            }
         });
     }
 

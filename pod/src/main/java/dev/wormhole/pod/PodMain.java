@@ -26,8 +26,7 @@ public final class PodMain implements DaemonEntry {
     @Override
     public int run(Path podToml, DaemonStart start) throws Exception {
         PodConfig config = PodConfig.load(podToml).orFail();
-        // An absent peer is normal and told in our own words.
-        for (Logger noisy : QUIET) noisy.setLevel(Level.SEVERE);
+        quiet();
         Pod pod;
         try {
             pod = Pod.open(config, start);
@@ -41,5 +40,16 @@ public final class PodMain implements DaemonEntry {
                 .addShutdownHook(
                         Thread.ofPlatform().name("shutdown").unstarted(() -> pod.stop("the process was told to end")));
         return pod.awaitEnd();
+    }
+
+    @Override
+    public void train(Path folder, boolean mount) throws IOException, InterruptedException {
+        quiet();
+        Training.run(folder, mount);
+    }
+
+    /** An absent peer is normal and told in our own words. */
+    private static void quiet() {
+        for (Logger noisy : QUIET) noisy.setLevel(Level.SEVERE);
     }
 }

@@ -236,7 +236,15 @@ final class PromisesIT {
         awaitHolders("rules/three/f", 3, Set.of());
         assertThat(explain("rules/three/f").get("decidedBy").getAsString()).contains("/rules/three/**");
         for (int pod : List.of(SMALL, LARGE, OTHER, WITNESS)) {
-            for (String operation : List.of("echo x > D/f", "echo x >> D/f", "truncate -s 1 D/f", "touch D/new", "rm D/f", "mv D/f D/g", "mkdir D/d", "chmod 600 D/f"))
+            for (String operation : List.of(
+                    "echo x > D/f",
+                    "echo x >> D/f",
+                    "truncate -s 1 D/f",
+                    "touch D/new",
+                    "rm D/f",
+                    "mv D/f D/g",
+                    "mkdir D/d",
+                    "chmod 600 D/f"))
                 assertThat(attempt(
                                 operation.replace("D", path(pod, "rules/fixed").toString())))
                         .as(operation + " on " + pod)
