@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.cli;
 
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.time.ZoneId;
 import java.time.format.DateTimeFormatter;
 import java.time.temporal.ChronoUnit;
@@ -31,13 +29,15 @@ final class PodLog extends Handler {
             .withZone(ZoneId.systemDefault());
 
     private final Path file;
-    private FileChannel channel;
+    /** Not a channel: an interrupt of a thread that logs would close that for good. */
+    private FileOutputStream out;
+
     private long bytes;
 
     private PodLog(Path file) throws IOException {
         this.file = file;
-        this.channel = open();
-        this.bytes = channel.size();
+        this.out = open();
+        this.bytes = Files.size(file);
         setFormatter(new LineFormatter());
     }
 
@@ -54,23 +54,23 @@ final class PodLog extends Handler {
     /** Held, since the log manager forgets loggers that nobody holds. */
     private static final Logger OWN = Logger.getLogger("dev.wormhole");
 
-    private FileChannel open() throws IOException {
-        return FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.APPEND);
+    private FileOutputStream open() throws IOException {
+        return new FileOutputStream(file.toFile(), true);
     }
 
     @Override
     public synchronized void publish(@Nullable LogRecord record) {
         if (record == null || !isLoggable(record)) return;
         try {
-            var line = ByteBuffer.wrap(getFormatter().format(record).getBytes(StandardCharsets.UTF_8));
-            if (bytes > 0 && bytes + line.remaining() > BYTES_MAX) {
-                channel.close();
+            byte[] line = getFormatter().format(record).getBytes(StandardCharsets.UTF_8);
+            if (bytes > 0 && bytes + line.length > BYTES_MAX) {
+                out.close();
                 Files.move(file, file.resolveSibling(file.getFileName() + ".1"), StandardCopyOption.REPLACE_EXISTING);
-                channel = open();
+                out = open();
                 bytes = 0;
             }
-            bytes += line.remaining();
-            while (line.hasRemaining()) channel.write(line);
+            bytes += line.length;
+            out.write(line);
         } catch (IOException | RuntimeException e) {
             // a full disk must not stop the pod; its output file may still take it
             System.err.println("log: " + e);
@@ -83,7 +83,7 @@ final class PodLog extends Handler {
     @Override
     public synchronized void close() {
         try {
-            channel.close();
+            out.close();
         } catch (IOException e) {
             System.err.println("log: " + e);
         }

@@ -262,7 +262,10 @@ final class PromisesIT {
                     "two pods are fewer than min_copies",
                     30,
                     () -> attempt("echo x > " + path(SMALL, "rules/min")).contains(READ_ONLY));
-            assertThat(attempt("echo x > " + path(WITNESS, "rules/min"))).contains(READ_ONLY);
+            await(
+                    "so the witness hears",
+                    30,
+                    () -> attempt("echo x > " + path(WITNESS, "rules/min")).contains(READ_ONLY));
             assertThat(read(LARGE, "rules/three/f")).isEqualTo(random(100_000, 51));
             assertThat(explain("rules/three/f").getAsJsonArray("notes").toString())
                     .contains("min_copies is 3");
