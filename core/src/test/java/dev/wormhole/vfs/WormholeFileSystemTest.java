@@ -319,6 +319,7 @@ class WormholeFileSystemTest {
         assertThat(podB.files().acknowledgeableIndex()).isLessThan(unlinked);
         podB.disconnected = false;
         while (podB.files().acknowledgeableIndex() < unlinked) Thread.onSpinWait();
+        podA.awaitApplied(network.lastIndex());
         assertThat(podA.view().orphans(null, 10).getFirst().holders()).contains(podB.incarnation());
         b.files().release(handle);
     }

@@ -308,7 +308,9 @@ class CliTest {
         assertThat(create("deaf").code).isEqualTo(0);
         var ran = wormhole("down", "--force");
         assertThat(ran.code).as(ran.err).isEqualTo(0);
-        assertThat(started.getFirst().isAlive()).isFalse();
+        assertThat(started.getFirst().waitFor(10, java.util.concurrent.TimeUnit.SECONDS))
+                .as("it has ended, once its parent has reaped it")
+                .isTrue();
         // and it starts again, over its dead socket
         assertThat(wormhole("up").code).isEqualTo(0);
     }
