@@ -68,13 +68,6 @@ public final class Acknowledgements {
         for (Waiter waiter : left) waiter.future.complete(null);
     }
 
-    /** Pods that have not told the index yet, for messages. */
-    public synchronized List<Incarnation> missing(long index) {
-        var list = new ArrayList<Incarnation>();
-        for (Incarnation pod : waitedFor) if (told.getOrDefault(pod, 0L) < index) list.add(pod);
-        return list;
-    }
-
     private void change(Runnable change) {
         List<Waiter> due = List.of();
         synchronized (this) {

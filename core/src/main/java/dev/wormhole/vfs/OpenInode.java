@@ -25,6 +25,7 @@ final class OpenInode {
     private static final int UNSAFE_MAX = 1_024;
 
     final InodeId id;
+    private final long knownIndex;
 
     // ---- guarded by lock
     final ReentrantLock lock = new ReentrantLock();
@@ -44,8 +45,6 @@ final class OpenInode {
     // ---- read anywhere
     /** Whether {@link #current} or {@link #committing} may be there: written under the lock. */
     volatile boolean dirty;
-    /** Log index of what this pod changed last, or knew when this state was made. */
-    volatile long lastIndex;
     /** Log index of what this pod changed last, 0 if nothing yet. */
     volatile long ownIndex;
     /** Counts times that bytes were lost, so that every handle tells it once. */
@@ -66,17 +65,20 @@ final class OpenInode {
     /** Extents of [from, to) as they were when the counters stood so. */
     record CachedExtents(long content, long layout, long from, long to, Extent[] extents) {}
 
-    OpenInode(InodeId id, long safetyKnownAt, long lastIndex) {
+    /** @param knownIndex log index of what was applied here when this state was made */
+    OpenInode(InodeId id, long safetyKnownAt, long knownIndex) {
         this.id = id;
         this.safetyKnownAt = safetyKnownAt;
-        this.lastIndex = lastIndex;
+        this.knownIndex = knownIndex;
     }
 
-    void changedAt(long index) {
-        synchronized (this) {
-            if (index > lastIndex) lastIndex = index;
-            if (index > ownIndex) ownIndex = index;
-        }
+    synchronized void changedAt(long index) {
+        if (index > ownIndex) ownIndex = index;
+    }
+
+    /** Log index of what this pod changed last, or knew when this state was made. */
+    long lastIndex() {
+        return Math.max(knownIndex, ownIndex);
     }
 
     // ---- new bytes; the caller holds the lock

@@ -742,7 +742,7 @@ final class WriteBack {
         commit(inode, true, null);
         if (settings.fsync().get() == FileSystemSettings.Fsync.LOCAL) return;
         makeSafe(inode);
-        awaitOnDisks(inode.lastIndex);
+        awaitOnDisks(inode.lastIndex());
     }
 
     void awaitOnDisks(long index) throws IOException, InterruptedException {

@@ -47,7 +47,7 @@ final class DaemonCommand extends Action {
                     "");
         }
         Files.deleteIfExists(StoreFiles.startError(store));
-        PodLog.install(StoreFiles.log(store));
+        DaemonLog.install(StoreFiles.log(store));
         StoreFiles.writePid(store);
         var start = new DaemonStart(store);
         try {

@@ -26,7 +26,7 @@ final class TrainCommand extends Action {
     @Override
     int run() throws IOException, InterruptedException {
         var at = host.absolute(folder);
-        PodLog.install(at.resolve("log"));
+        DaemonLog.install(at.resolve("log"));
         var entry = ServiceLoader.load(DaemonEntry.class)
                 .findFirst()
                 .orElseThrow(() -> new IOException("this build has no daemon"));

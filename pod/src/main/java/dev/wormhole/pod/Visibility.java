@@ -15,7 +15,6 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.TimeUnit;
 import java.util.logging.Logger;
 
 /**
@@ -112,9 +111,8 @@ final class Visibility {
         return !prompt || proposer == null ? 0 : proposer.tellWithAnswer();
     }
 
-    /** One call under way to each: what is told meanwhile goes with the next. */
+    /** One call under way to each: what is told meanwhile goes with the next. A lost one is made good by heartbeats. */
     private final class Proposer {
-        private static final long AGAIN_MILLIS = 100;
         private final Incarnation pod;
         private long owed;
         private long sent;
@@ -151,17 +149,11 @@ final class Visibility {
                 sent = index;
             }
             byte[] body = Messages.writer().putVarint(index).toBytes();
-            peers.call(pod, Calls.TOLD, body, Calls.TOLD_DEADLINE).whenComplete((_, failure) -> {
-                boolean again;
+            peers.call(pod, Calls.TOLD, body, Calls.TOLD_DEADLINE).whenComplete((_, _) -> {
                 synchronized (this) {
                     calling = false;
-                    if (failure != null) sent = Math.min(sent, index - 1);
-                    again = failure != null && prompt;
                 }
-                if (!again) tell();
-                else
-                    CompletableFuture.delayedExecutor(AGAIN_MILLIS, TimeUnit.MILLISECONDS)
-                            .execute(this::tell);
+                tell();
             });
         }
     }

@@ -19,6 +19,8 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -402,27 +404,8 @@ final class PromisesIT {
         return bed.machine(pod);
     }
 
-    private interface Act {
-        void on(Machine machine);
-    }
-
-    /** At once: none of them waits for another. */
-    private void all(Act act, int... pods) {
-        var failures = new java.util.concurrent.ConcurrentLinkedQueue<Throwable>();
-        var threads = new ArrayList<Thread>();
-        for (int pod : pods)
-            threads.add(Thread.ofPlatform()
-                    .uncaughtExceptionHandler((thread, failure) -> failures.add(failure))
-                    .start(() -> act.on(on(pod))));
-        for (Thread thread : threads) {
-            try {
-                thread.join();
-            } catch (InterruptedException interrupt) {
-                Thread.currentThread().interrupt();
-                throw new AssertionError(interrupt);
-            }
-        }
-        if (!failures.isEmpty()) throw new AssertionError("not all did", failures.peek());
+    private void all(Consumer<Machine> act, Integer... pods) {
+        Testbed.all(act, Stream.of(pods).map(this::on).toList());
     }
 
     private JsonObject status(int pod) {

@@ -10,6 +10,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 
 /**
  * A network of machines on this one: a bridge in a namespace of its own, and for each machine a network namespace, a
@@ -58,12 +59,17 @@ final class Testbed implements AutoCloseable {
 
     /** Starts all pods at once: none of them can lead alone. */
     void upAll() {
+        all(Machine::up, machines);
+    }
+
+    /** Does it to machines at once: none of them waits for another. */
+    static void all(Consumer<Machine> act, List<Machine> machines) {
         var failures = new java.util.concurrent.ConcurrentLinkedQueue<Throwable>();
         var threads = new ArrayList<Thread>();
         for (Machine machine : machines)
             threads.add(Thread.ofPlatform()
                     .uncaughtExceptionHandler((thread, failure) -> failures.add(failure))
-                    .start(machine::up));
+                    .start(() -> act.accept(machine)));
         for (Thread thread : threads) {
             try {
                 thread.join();
@@ -72,7 +78,7 @@ final class Testbed implements AutoCloseable {
                 throw new AssertionError(interrupt);
             }
         }
-        if (!failures.isEmpty()) throw new AssertionError("not all pods came up", failures.peek());
+        if (!failures.isEmpty()) throw new AssertionError("not all pods did", failures.peek());
     }
 
     /** Waits for something to become true; fails with what is said when it does not within so many seconds. */

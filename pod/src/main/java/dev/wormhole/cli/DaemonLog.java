@@ -22,7 +22,7 @@ import java.util.logging.Logger;
 import org.jspecify.annotations.Nullable;
 
 /** The daemon's log: one line an event, in a file that is set aside at 10 MB; one older file is kept. */
-final class PodLog extends Handler {
+final class DaemonLog extends Handler {
     private static final long BYTES_MAX = 10_000_000;
     private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern(
                     "yyyy-MM-dd'T'HH:mm:ss.SSSXXX", Locale.ROOT)
@@ -34,7 +34,7 @@ final class PodLog extends Handler {
 
     private long bytes;
 
-    private PodLog(Path file) throws IOException {
+    private DaemonLog(Path file) throws IOException {
         this.file = file;
         this.out = open();
         this.bytes = Files.size(file);
@@ -46,7 +46,7 @@ final class PodLog extends Handler {
         if (file.getParent() instanceof Path parent) Files.createDirectories(parent);
         LogManager.getLogManager().reset();
         var root = Logger.getLogger("");
-        root.addHandler(new PodLog(file));
+        root.addHandler(new DaemonLog(file));
         root.setLevel(Level.WARNING);
         OWN.setLevel(Level.INFO);
     }
