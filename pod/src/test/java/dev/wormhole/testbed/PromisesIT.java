@@ -129,8 +129,8 @@ final class PromisesIT {
         assertThat(said).contains(FULL);
         assertThat(written).as("files of 8 MB through a pod of 32 MB").isBetween(6, 14);
         String last = "full/f" + (written - 1);
-        awaitHolders(last, 1, Set.of());
-        assertThat(holders(last)).as("the small pod is full").doesNotContain("pod-1");
+        // how many copies of the last one found room is a matter of what was written where before
+        assertThat(holders(last)).as("the small pod is full").isNotEmpty().doesNotContain("pod-1");
         for (int i = 0; i < written; i++)
             for (int pod : List.of(SMALL, LARGE, OTHER, WITNESS))
                 Shell.sh(bed.root, "cmp " + source + " " + path(pod, "full/f" + i));
