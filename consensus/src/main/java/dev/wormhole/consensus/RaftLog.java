@@ -302,9 +302,13 @@ public final class RaftLog implements AutoCloseable {
     }
 
     /**
-     * Replaces the members, in one step; on the leader only. New members must run and wait ({@link Settings.Start#JOIN});
-     * the future completes when new voters have caught up and the change is committed. New addresses of old members are
-     * accepted alike.
+     * Replaces the members; on the leader only. New members must run and wait ({@link Settings.Start#JOIN}); the future
+     * completes when new voters have caught up and the change is committed. New addresses of old members are accepted
+     * alike.
+     *
+     * <p>Who changes between listening and voting is taken out first and then added: whoever is elected while a member
+     * is in Ratis' joint configuration in both roles fails. In between it follows nobody, for moments. When leadership is
+     * lost there, it stays outside until somebody repeats the call.
      *
      * @return fails with {@link MembershipException} if another change is under way, or if as many new voters come as old
      *     ones stay (from one voter to two is allowed): such a change could leave the log without a leader. Go from one
@@ -320,18 +324,42 @@ public final class RaftLog implements AutoCloseable {
         Engine running = leading();
         if (running == null) return failed(notLeader());
         RaftConfiguration configuration = running.division().getRaftConf();
-        List<Member> oldVoters = members(configuration, RaftPeerRole.FOLLOWER);
-        Set<Incarnation> old = new HashSet<>();
-        for (Member voter : oldVoters) old.add(voter.incarnation());
-        long coming =
-                voters.stream().filter(v -> !old.contains(v.incarnation())).count();
+        Set<Incarnation> votersNow = incarnations(members(configuration, RaftPeerRole.FOLLOWER));
+        Set<Incarnation> listenersNow = incarnations(members(configuration, RaftPeerRole.LISTENER));
+        long coming = voters.stream()
+                .filter(v -> !votersNow.contains(v.incarnation()))
+                .count();
         long staying = voters.size() - coming;
-        boolean oneToTwo = old.size() == 1 && voters.size() == 2 && coming == 1;
+        boolean oneToTwo = votersNow.size() == 1 && voters.size() == 2 && coming == 1;
         if (coming >= staying && coming > 0 && !oneToTwo) {
             return failed(new MembershipException("refused: of " + voters.size() + " voters " + coming
                     + " would be new, which is not less than those that stay; add one at a time"));
         }
         addresses.learn(concat(voters, listeners));
+        List<Member> sameVoters = without(listenersNow, voters);
+        List<Member> sameListeners = without(votersNow, listeners);
+        if (sameVoters.size() == voters.size() && sameListeners.size() == listeners.size())
+            return change(running, voters, listeners);
+        // Not on the thread that completes the first change: Ratis forgets what is asked for from there.
+        return change(running, sameVoters, sameListeners)
+                .thenComposeAsync(_ -> change(running, voters, listeners), notices);
+    }
+
+    private CompletableFuture<Void> change(Engine running, List<Member> voters, List<Member> listeners) {
+        RaftConfiguration configuration = running.division().getRaftConf();
+        Set<Incarnation> known = incarnations(members(configuration, RaftPeerRole.FOLLOWER));
+        known.addAll(incarnations(members(configuration, RaftPeerRole.LISTENER)));
+        // Whoever is elected in a joint configuration sends to its old members for ever, and fails, with every change
+        // after, when one of them is added again.
+        for (Status.Follower follower : followers(running.division().getInfo(), 0)) {
+            if (known.contains(follower.incarnation())) continue;
+            LOG.warn("{}: still sends to {}, which is no member; stepping down", selfId, follower.incarnation());
+            stepDown().whenComplete((_, e) -> {
+                if (e != null) LOG.info("{}: step down: {}", selfId, e.toString());
+            });
+            return failed(new MembershipException(
+                    "leadership is given up first, because this leader still sends to " + follower.incarnation()));
+        }
         // Ratis sees no change where only addresses differ; the priority, equal for all, makes it see one.
         int priority = configuration.getAllPeers(RaftPeerRole.FOLLOWER).stream()
                 .mapToInt(RaftPeer::getPriority)
@@ -350,6 +378,16 @@ public final class RaftLog implements AutoCloseable {
                 started(() -> running.server().setConfigurationAsync(request)),
                 settings.timing().membership(),
                 _ -> null);
+    }
+
+    private static Set<Incarnation> incarnations(List<Member> members) {
+        Set<Incarnation> incarnations = new HashSet<>();
+        for (Member member : members) incarnations.add(member.incarnation());
+        return incarnations;
+    }
+
+    private static List<Member> without(Set<Incarnation> some, List<Member> members) {
+        return members.stream().filter(m -> !some.contains(m.incarnation())).toList();
     }
 
     /** Tells where members are now, by whatever way the pod learnt it; used from the next connection on, at once. */
@@ -806,7 +844,7 @@ public final class RaftLog implements AutoCloseable {
             case org.apache.ratis.protocol.exceptions.ReadException _ -> notLeader();
             case TimeoutException _ -> new IOException(act + ": no answer within the deadline");
             case null -> new IOException(act + " failed");
-            default -> new IOException(act + ": " + cause.getMessage(), cause);
+            default -> new IOException(act + ": " + (cause.getMessage() == null ? cause : cause.getMessage()), cause);
         };
     }
 

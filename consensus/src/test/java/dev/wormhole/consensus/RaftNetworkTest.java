@@ -17,6 +17,8 @@ import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Members as processes in network namespaces, which are killed, stopped, cut off, moved and reshaped. Needs root. */
 @Timeout(value = 5, unit = TimeUnit.MINUTES)
@@ -141,6 +143,66 @@ class RaftNetworkTest {
             assertThat(bed.leader().status()[6]).doesNotContain(leaving.toString());
             assertThat(bed.complaints()).isEmpty();
         }
+    }
+
+    /**
+     * All die, or the leader is cut off, at a random moment of a promotion or its opposite. Whatever was reached, the log
+     * finds a leader again and takes entries, and the change can be repeated.
+     */
+    @ParameterizedTest
+    @CsvSource({"1, true", "1, false", "3, true", "3, false"})
+    void aChangeOfRoleThatIsCutShortLosesNoLeader(int voters, boolean allDie) throws Exception {
+        long seed = Long.getLong("seed", System.nanoTime());
+        System.out.println("seed " + seed);
+        Random random = new Random(seed);
+        try (Testbed bed = new Testbed(directory, true)) {
+            List<Node> members = bed.voters(voters);
+            String few = String.join(",", members.stream().map(Node::address).toList());
+            Node listener = bed.node(voters + 1).start(Settings.Start.JOIN);
+            members.add(listener);
+            String many = few + "," + listener.address();
+            bed.members(few, listener.address());
+            for (int round = 0; round < 2; round++) {
+                Node leader = bed.leader();
+                CompletableFuture<String> change = leader.ask("members " + many + " -");
+                Thread.sleep(random.nextInt(60)); // a schedule by chance
+                if (allDie) {
+                    restart(members);
+                } else {
+                    leader.link(false);
+                    // The others are a majority of three and four, and never of one and two.
+                    if (voters > 1) bed.append("without " + leader, leader);
+                    else Thread.sleep(random.nextInt(3000));
+                    leader.link(true);
+                }
+                change.exceptionally(Throwable::toString).get(60, TimeUnit.SECONDS);
+                bed.append("after round " + round);
+                bed.members(many, "-");
+                bed.assertSame(bed.append("all vote"), members);
+
+                if (allDie && bed.leader() != listener) {
+                    CompletableFuture<String> back = bed.leader().ask("members " + few + " " + listener.address());
+                    Thread.sleep(random.nextInt(60));
+                    restart(members);
+                    back.exceptionally(Throwable::toString).get(60, TimeUnit.SECONDS);
+                    bed.append("after the way back of round " + round);
+                }
+                Node another = members.getFirst();
+                if (bed.leader() == listener) {
+                    listener.tell("transfer " + another);
+                    bed.leader(listener);
+                }
+                bed.members(few, listener.address());
+                bed.assertSame(bed.append("it listens"), members);
+            }
+            assertThat(bed.complaints()).isEmpty();
+        }
+    }
+
+    private static void restart(List<Node> members) throws Exception {
+        for (Node member : members) member.running().destroyForcibly();
+        for (Node member : members) member.running().waitFor();
+        for (Node member : members) member.start(Settings.Start.JOIN);
     }
 
     @Test
