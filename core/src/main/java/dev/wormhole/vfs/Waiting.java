@@ -11,29 +11,12 @@ import java.util.concurrent.TimeoutException;
 
 /** Waits for what is under way. */
 final class Waiting {
-    /**
-     * What has been proposed is mostly done within milliseconds: an interrupted program is better told what happened than
-     * left in doubt, if it does not have to wait long for it.
-     */
-    private static final long GRACE_MILLIS = 1_000;
-
     private Waiting() {}
 
-    /**
-     * The future's value. An interrupt ends the wait, unless the value is there within a second: then it is answered and the
-     * interrupt is used up.
-     */
+    /** The future's value. An interrupt ends the wait. */
     static <T> T on(CompletableFuture<T> future) throws IOException, InterruptedException {
         try {
-            try {
-                return future.get();
-            } catch (InterruptedException interrupt) {
-                try {
-                    return future.get(GRACE_MILLIS, TimeUnit.MILLISECONDS);
-                } catch (TimeoutException e) {
-                    throw interrupt;
-                }
-            }
+            return future.get();
         } catch (ExecutionException e) {
             throw failure(e);
         }

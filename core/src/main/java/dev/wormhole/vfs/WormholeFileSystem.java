@@ -301,7 +301,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (metadata.disconnected()) return disconnected();
         try {
             Committed committed = Waiting.on(metadata.propose(command));
-            if (committed.outcome() instanceof Outcome.Done) Waiting.on(metadata.told(committed.index()));
+            if (committed.outcome() instanceof Outcome.Done) awaitTold(committed.index());
             return committed;
         } catch (DisconnectedException e) {
             return disconnected();
@@ -309,9 +309,18 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     }
 
     /** Waits until others see what this pod committed of the file. */
-    private void awaitTold(OpenInode inode) throws IOException, InterruptedException {
+    private void awaitTold(OpenInode inode) throws IOException {
         long index = inode.ownIndex;
-        if (index > 0) Waiting.on(metadata.told(index));
+        if (index > 0) awaitTold(index);
+    }
+
+    /** An interrupt ends the wait; the change is made, and that is what the program is told. */
+    private void awaitTold(long index) throws IOException {
+        try {
+            Waiting.on(metadata.told(index));
+        } catch (InterruptedException e) {
+            LOG.log(System.Logger.Level.DEBUG, "interrupted before all had seen entry {0}", index);
+        }
     }
 
     private Committed disconnected() throws IOException {

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
@@ -41,7 +42,13 @@ final class Session {
     /** READs hold a slab while they wait for other pods; its memory is taken only when the bytes come. */
     private static final int SLABS_MAX = 4_096;
 
-    private static final int EARLY_MAX = 256;
+    /**
+     * How long an operation may go on after a signal for its program. The kernel tells every signal, also those that a
+     * program handles and forgets (a child that ended, a timer), and no program expects EINTR from rename or stat: so
+     * waits of the usual length, up to a change of leader, are waited out. Longer ones end: nothing hangs beyond Ctrl-C.
+     */
+    private static final long PATIENCE_MILLIS = 3_000;
+
     private static final Reply EIO = new Reply.Failed(Errno.EIO.number());
     private static final Reply EINTR = new Reply.Failed(Errno.EINTR.number());
     private static final Reply ENOMEM = new Reply.Failed(Errno.ENOMEM.number());
@@ -58,14 +65,10 @@ final class Session {
     private final Semaphore writes = new Semaphore(WRITES_HANDED_OFF_MAX);
     private final ConcurrentHashMap<Long, HandedOff> underway = new ConcurrentHashMap<>();
     private final ThreadPoolExecutor diskThreads;
+    private final ScheduledThreadPoolExecutor interrupts;
     private final CountDownLatch initialised = new CountDownLatch(1);
     private final CountDownLatch ended;
     private volatile @Nullable Negotiation terms;
-
-    /** INTERRUPTs that came before their requests; the oldest is forgotten. */
-    private final long[] early = new long[EARLY_MAX];
-
-    private int earlyNext;
 
     Session(
             FileSystem fs,
@@ -86,6 +89,9 @@ final class Session {
                 TimeUnit.SECONDS,
                 new SynchronousQueue<>(),
                 Thread.ofPlatform().daemon().name("fuse-disk-" + name + "-", 0).factory());
+        interrupts = new ScheduledThreadPoolExecutor(
+                1, Thread.ofPlatform().daemon().name("fuse-interrupts-" + name).factory());
+        interrupts.setExecuteExistingDelayedTasksAfterShutdownPolicy(false);
         int count = Math.clamp(Runtime.getRuntime().availableProcessors(), 2, 8) + WAITING_READERS_MAX;
         ended = new CountDownLatch(count);
         devices.add(first);
@@ -127,6 +133,7 @@ final class Session {
         long deadline = System.nanoTime() + timeout.toNanos();
         interruptAll();
         diskThreads.shutdown();
+        interrupts.shutdown();
         boolean idle = handedOff.tryAcquire(HANDED_OFF_MAX, deadline - System.nanoTime(), TimeUnit.NANOSECONDS)
                 && ended.await(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
         if (!idle) {
@@ -193,9 +200,7 @@ final class Session {
         private void serveWaiting(Request request) {
             Reply reply;
             try {
-                long unique = interruptible(request);
-                expect(unique);
-                if (cameEarly(unique)) interruptAny();
+                expect(interruptible(request));
                 begin();
                 reply = serve(request, slab, this);
             } finally {
@@ -212,10 +217,8 @@ final class Session {
             boolean keepsSlab = request instanceof Request.Write;
             if (keepsSlab) writes.acquireUninterruptibly();
             var operation = new HandedOff(device, request, keepsSlab ? slab : null);
-            long unique = request.header().unique();
             operation.expect(interruptible(request));
-            underway.put(unique, operation);
-            if (cameEarly(unique)) operation.interruptAny();
+            underway.put(request.header().unique(), operation);
             operation.submit();
             if (keepsSlab) slab = slabs.acquire();
         }
@@ -362,28 +365,18 @@ final class Session {
         return request instanceof Request.Release ? 0 : request.header().unique();
     }
 
-    // -- INTERRUPT: it may be read before its request is registered, or after that was answered --
-
+    /** It may be read before its request is registered, or after that was answered: after the wait, one look is enough. */
     private void interruptRequest(long unique) {
-        if (reached(unique)) return;
-        synchronized (early) {
-            early[earlyNext] = unique;
-            earlyNext = (earlyNext + 1) % EARLY_MAX;
+        try {
+            interrupts.schedule(() -> reach(unique), PATIENCE_MILLIS, TimeUnit.MILLISECONDS);
+        } catch (RejectedExecutionException e) {
+            // unmounted: all have been interrupted
         }
-        reached(unique); // it may have been registered meanwhile, and not have seen the note
     }
 
-    private boolean reached(long unique) {
+    private void reach(long unique) {
         HandedOff operation = underway.get(unique);
-        if (operation != null && operation.interrupt(unique)) return true;
-        for (Reader reader : readers) if (reader.interrupt(unique)) return true;
-        return false;
-    }
-
-    private boolean cameEarly(long unique) {
-        synchronized (early) {
-            for (long noted : early) if (noted == unique) return true;
-        }
-        return false;
+        if (operation != null && operation.interrupt(unique)) return;
+        for (Reader reader : readers) if (reader.interrupt(unique)) return;
     }
 }

@@ -108,12 +108,38 @@ class MountFaultsTest {
         for (Process program : programs) {
             long child = program.children().findFirst().orElseThrow().pid();
             shellOf("/").must("kill -INT " + child);
+        }
+        for (Process program : programs) {
             assertThat(program.waitFor(30, TimeUnit.SECONDS)).isTrue();
             assertThat(program.exitValue()).isIn(130, 1); // killed by the signal, or told EINTR
         }
         assertThat(fs.interrupted).hasValue(programs.size());
         fs.network.countDown();
         shell.must("cat */remote && rm */remote");
+    }
+
+    /** A timer or a child that ended is no reason for EINTR from unlink, if the wait is short. */
+    @Test
+    void aHandledSignalDoesNotEndAShortWait() throws Exception {
+        var fs = new WaitingFileSystem();
+        var shell = new Shell(mount(fs).mountPoint());
+        shell.must("mkdir d; echo x > d/remote");
+        var program = shell.start("""
+                exec python3 -c '
+                import os, signal
+                signal.signal(signal.SIGALRM, lambda *_: print("signalled"))
+                signal.siginterrupt(signal.SIGALRM, True)
+                os.unlink("d/remote")
+                print("done")'
+                """.replaceAll("(?m)^ {16}", ""));
+        processes.add(program);
+        assertThat(fs.waiting.tryAcquire(1, 30, TimeUnit.SECONDS)).isTrue();
+        long child = program.children().findFirst().orElseThrow().pid();
+        shellOf("/").must("kill -ALRM " + child);
+        assertThat(program.waitFor(500, TimeUnit.MILLISECONDS)).isFalse();
+        fs.network.countDown();
+        assertThat(new String(program.getInputStream().readAllBytes(), StandardCharsets.UTF_8))
+                .isEqualTo("signalled\ndone\n");
     }
 
     @Test
