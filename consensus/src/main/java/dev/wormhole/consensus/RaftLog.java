@@ -250,12 +250,20 @@ public final class RaftLog implements AutoCloseable {
 
     /** Who votes, by the newest configuration known here; none while the log is being rebuilt. */
     public List<Incarnation> voters() {
+        return incarnations(RaftPeerRole.FOLLOWER);
+    }
+
+    /** Who follows without a vote, by the newest configuration known here; none while the log is being rebuilt. */
+    public List<Incarnation> listeners() {
+        return incarnations(RaftPeerRole.LISTENER);
+    }
+
+    private List<Incarnation> incarnations(RaftPeerRole role) {
         Engine running = engine;
         if (running == null) return List.of();
-        var voters = new ArrayList<Incarnation>();
-        for (Member member : members(running.division().getRaftConf(), RaftPeerRole.FOLLOWER))
-            voters.add(member.incarnation());
-        return voters;
+        return members(running.division().getRaftConf(), role).stream()
+                .map(Member::incarnation)
+                .toList();
     }
 
     /** The newest term that this pod has taken part in; never goes back. 0 while the log is stopped. */

@@ -39,6 +39,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -91,6 +92,10 @@ final class WriteBack {
 
     private final Semaphore background = new Semaphore(BACKGROUND_COMMITS_MAX);
     private final Object room = new Object();
+    private final Thread watcher;
+    /** The watch waits until something is dirty. */
+    private volatile boolean idle;
+
     private final CountDownLatch stopped = new CountDownLatch(1);
     private final AtomicBoolean spaceTold = new AtomicBoolean();
     private volatile long onDisksIndex;
@@ -125,7 +130,8 @@ final class WriteBack {
         this.nanoClock = nanoClock;
         this.told = told;
         pushes = new Pushes(replication);
-        Thread.ofVirtual().name("wormhole-write-back").start(this::watch);
+        watcher = Thread.ofVirtual().name("wormhole-write-back").unstarted(this::watch);
+        watcher.start();
     }
 
     boolean appendsPending() {
@@ -276,6 +282,7 @@ final class WriteBack {
         inode.current = now;
         inode.dirty = true;
         dirtyInodes.add(inode);
+        if (idle) LockSupport.unpark(watcher);
         return now;
     }
 
@@ -884,17 +891,20 @@ final class WriteBack {
 
     private void watch() {
         long commitAfter = settings.commitAfter().toNanos();
-        try {
-            while (!stopped.await(WATCH_EVERY.toMillis(), TimeUnit.MILLISECONDS)) {
-                if (metadata.disconnected()) continue;
-                long now = nanoClock.getAsLong();
-                for (OpenInode inode : dirtyInodes) {
-                    Generation oldest = inode.current; // a racy look: at worst it is seen 200 ms later
-                    if (oldest != null && now - oldest.sinceNanos >= commitAfter) requestCommit(inode);
-                }
+        while (stopped.getCount() > 0) {
+            idle = true;
+            if (dirtyInodes.isEmpty()) {
+                if (stopped.getCount() > 0) LockSupport.park(this);
+                continue;
             }
-        } catch (InterruptedException e) {
-            throw new IllegalStateException("nobody interrupts the watch", e);
+            idle = false;
+            LockSupport.parkNanos(this, WATCH_EVERY.toNanos());
+            if (metadata.disconnected()) continue;
+            long now = nanoClock.getAsLong();
+            for (OpenInode inode : dirtyInodes) {
+                Generation oldest = inode.current; // a racy look: at worst it is seen 200 ms later
+                if (oldest != null && now - oldest.sinceNanos >= commitAfter) requestCommit(inode);
+            }
         }
     }
 
@@ -923,12 +933,13 @@ final class WriteBack {
         } catch (ExecutionException | TimeoutException e) {
             throw new IOException("new bytes could not all be committed", e);
         } finally {
-            stopped.countDown();
+            crash();
         }
     }
 
     /** Ends the work in the background and leaves everything else as a crash would. */
     void crash() {
         stopped.countDown();
+        LockSupport.unpark(watcher);
     }
 }

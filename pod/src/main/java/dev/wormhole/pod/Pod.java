@@ -170,6 +170,9 @@ final class Pod {
         known.write(volume);
         run(known, volume, transport, settings, founded, met);
         start.intentDone();
+        var heap = new IdleHeap(Runtime.getRuntime().totalMemory());
+        closeLater(heap);
+        heap.start();
         stage = PodState.Stage.READY;
         doing("ready");
         ready.complete(null);

@@ -347,12 +347,11 @@ final class Steward implements AutoCloseable {
 
     /** One step at a time towards: every member follows the log, and the planned ones vote. */
     private void chooseMembers() {
-        var status = log.raft().status();
         synchronized (this) {
             if (changingMembers) return;
         }
-        var voters = incarnations(status.voters());
-        var listeners = incarnations(status.listeners());
+        var voters = new ArrayList<>(log.raft().voters());
+        var listeners = new ArrayList<>(log.raft().listeners());
         var members = cluster.members();
         String reason = null;
         for (PodRecord pod : cluster.records()) {
@@ -428,12 +427,6 @@ final class Steward implements AutoCloseable {
             });
             return;
         }
-    }
-
-    private static List<Incarnation> incarnations(List<Member> members) {
-        var list = new ArrayList<Incarnation>();
-        for (Member member : members) list.add(member.incarnation());
-        return list;
     }
 
     private Optional<List<Member>> addresses(List<Incarnation> pods) {
