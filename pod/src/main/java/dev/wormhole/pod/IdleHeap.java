@@ -21,11 +21,10 @@ final class IdleHeap implements AutoCloseable {
     private final Thread thread;
     private volatile boolean closed;
     private long collections = collections();
-    private long keptBytes;
+    private long keptBytes =
+            ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getInit();
 
-    /** @param keptBytes heap of a pod that has just begun: not worth a collection */
-    IdleHeap(long keptBytes) {
-        this.keptBytes = keptBytes;
+    IdleHeap() {
         thread = Thread.ofPlatform().name("idle-heap").daemon().unstarted(this::run);
     }
 

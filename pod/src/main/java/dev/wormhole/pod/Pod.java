@@ -170,7 +170,7 @@ final class Pod {
         known.write(volume);
         run(known, volume, transport, settings, founded, met);
         start.intentDone();
-        var heap = new IdleHeap(Runtime.getRuntime().totalMemory());
+        var heap = new IdleHeap();
         closeLater(heap);
         heap.start();
         stage = PodState.Stage.READY;

@@ -32,7 +32,7 @@ class IdleHeapTest {
         private Busy() {}
 
         public static void main(String[] args) {
-            var heap = new IdleHeap(Runtime.getRuntime().totalMemory());
+            var heap = new IdleHeap();
             var kept = new ArrayList<byte[]>();
             for (int i = 0; i < 3_000; i++) {
                 kept.add(new byte[100_000]);
