@@ -43,7 +43,8 @@ public interface FileSystem {
      * An open file or directory.
      *
      * @param handle names the open file until {@link #release} or {@link #releaseDirectory}; never 0
-     * @param keepCache the kernel's cached pages (or listing) are of the newest version
+     * @param keepCache the kernel's cached pages, or listing, are of the newest version; else it drops them now and may
+     *     keep what it reads from here on
      * @param directIo the kernel must not cache reads and must not merge or believe offsets of writes
      */
     record Opened(long handle, boolean keepCache, boolean directIo) {}

@@ -83,6 +83,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     private final LinkedHashSet<OpenInode> closed = new LinkedHashSet<>(); // guarded by itself
     private final HandleTable<OpenFile> files = new HandleTable<>(HANDLES_MAX);
     private final HandleTable<OpenDirectory> directories = new HandleTable<>(HANDLES_MAX);
+    private final Listings listings = new Listings();
     private volatile KernelCache kernel = new NoKernel();
 
     /** Log indexes at which holds became due that are not committed yet, and how many. Guarded by itself. */
@@ -200,6 +201,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                     believed.add(id);
                 }
                 case Change.EntryChanged(InodeId directory, FileName _) -> {
+                    if (listings.changed(directory) && !own) kernel.contentChanged(directory);
                     if (!own) believedNanos = Math.max(believedNanos, validity.namesChanged(directory));
                 }
                 case Change.Orphaned(InodeId id) -> {
@@ -273,6 +275,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
 
     private void replaced(long index) {
         settings.validity().podsChanged();
+        listings.everythingChanged();
         for (OpenInode inode : inodes.values()) {
             inode.wish = null;
             inode.extents = null;
@@ -1124,7 +1127,11 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (now == null) return Answer.refused(Errno.ESTALE);
         if (!now.isDirectory()) return Answer.refused(Errno.ENOTDIR);
         long handle = directories.add(new OpenDirectory(directory));
-        return handle == 0 ? Answer.refused(Errno.EMFILE) : Answer.ok(new Opened(handle, false, false));
+        if (handle == 0) return Answer.refused(Errno.EMFILE);
+        long asOf = nanoClock.getAsLong();
+        boolean kept = listings.isKept(directory, asOf);
+        if (!kept) listings.readsAnew(directory, asOf, settings.validity().entryNanos(directory));
+        return Answer.ok(new Opened(handle, kept, false));
     }
 
     @Override

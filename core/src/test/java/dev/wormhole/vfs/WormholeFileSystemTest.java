@@ -32,6 +32,8 @@ import java.util.List;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -404,6 +406,72 @@ class WormholeFileSystemTest {
         assertThat(podA.pagesDropped).contains(a.inode("f"));
         assertThat(a.opened("f", 0).keepCache()).isFalse();
         assertThat(a.opened("f", 0).keepCache()).isTrue();
+    }
+
+    /** Also when the directory's times are set back, as archivers do. */
+    @Test
+    void listingsAreKeptUntilADirectoryChangesOrItsNamesAreOld() throws Exception {
+        var valid = new AtomicLong(TimeUnit.HOURS.toNanos(1));
+        FileSystemSettings usual = SimulatedNetwork.settings(Duration.ofHours(1), Duration.ofMillis(1));
+        ValidityPolicy none = ValidityPolicy.NONE;
+        network.settings = new FileSystemSettings(
+                usual.fsync(),
+                usual.onDisconnect(),
+                new ValidityPolicy() {
+                    @Override
+                    public long entryNanos(InodeId directory) {
+                        return valid.get();
+                    }
+
+                    @Override
+                    public long attributesNanos(InodeId inode) {
+                        return none.attributesNanos(inode);
+                    }
+
+                    @Override
+                    public long namesChanged(InodeId directory) {
+                        return none.namesChanged(directory);
+                    }
+
+                    @Override
+                    public long attributesChanged(InodeId inode, boolean own) {
+                        return none.attributesChanged(inode, own);
+                    }
+
+                    @Override
+                    public long everythingChanged() {
+                        return none.everythingChanged();
+                    }
+
+                    @Override
+                    public void podsChanged() {}
+                },
+                usual.commitAfter(),
+                usual.commitBytes(),
+                usual.stagedBytesMax(),
+                usual.closeWait(),
+                usual.syncDeadline(),
+                usual.shutdownDeadline());
+        SimulatedNetwork.Pod pod = network.add();
+        Program c = pod.program();
+        InodeId dir = a.mkdir("dir");
+        network.settle();
+        assertThat(ok(c.files().openDirectory(dir)).keepCache()).isFalse();
+        assertThat(ok(c.files().openDirectory(dir)).keepCache()).isTrue();
+
+        Attributes before = c.stat("dir");
+        ok(b.files().make(CALLER, dir, FileName.of("new"), FileType.FIFO, 0644, 0, new byte[0]));
+        ok(b.files()
+                .setAttributes(
+                        dir, 0, new FileSystem.Changes(null, null, null, null, null, before.modifiedNanos(), false)));
+        assertThat(ok(c.files().openDirectory(dir)).keepCache()).isFalse();
+        assertThat(pod.pagesDropped).contains(dir);
+        assertThat(ok(c.files().openDirectory(dir)).keepCache()).isTrue();
+
+        ok(c.files().make(CALLER, dir, FileName.of("own"), FileType.FIFO, 0644, 0, new byte[0]));
+        valid.set(0);
+        assertThat(ok(c.files().openDirectory(dir)).keepCache()).isFalse();
+        assertThat(ok(c.files().openDirectory(dir)).keepCache()).isFalse();
     }
 
     @Test
