@@ -279,7 +279,10 @@ public final class PeerWatch {
                 incarnation,
                 peer.startCount,
                 false,
-                peer.name + (silent ? " stops" : isLate(peer) ? " is late" : " is not to be waited for")));
+                peer.name
+                        + (silent
+                                ? " answers nobody by itself"
+                                : isLate(peer) ? " is late" : " is not to be waited for")));
     }
 
     private @Nullable Peer peer(Incarnation incarnation) {

@@ -21,9 +21,8 @@ import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashSet;
-import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 
 /** Copies of slices on other pods: where they should be, getting them there, reading them from there. Thread-safe. */
@@ -31,6 +30,9 @@ final class PodReplication implements Replication {
     private static final int SLICES_ASKED_MAX = 1000;
     /** A pod that takes a small slice does so in milliseconds; after this another one is tried. */
     private static final Duration PUSH_DEADLINE = Duration.ofMillis(1200);
+
+    /** Then another one is tried beside it; well above what a busy disk takes, as that makes a copy too many. */
+    private static final Duration HEDGE_AFTER = Duration.ofMillis(400);
 
     private static final Duration COPY_DEADLINE = Duration.ofSeconds(30);
     /** A push of this many bytes may take a second longer. */
@@ -64,49 +66,41 @@ final class PodReplication implements Replication {
 
     @Override
     public CompletableFuture<List<Incarnation>> push(SliceId slice, long lengthBytes, int copies, boolean keptHere) {
-        return push(slice, lengthBytes, copies, keptHere, new LinkedHashSet<>(), new HashSet<>());
+        var own = cluster.members().get(self);
+        int wanted = copies - (keptHere && own != null && own.stores() ? 1 : 0);
+        var pods = new HedgedPush.Pods() {
+            @Override
+            public List<Incarnation> choose(Set<Incarnation> left, int count) {
+                return targets(slice, lengthBytes, keptHere, left, count);
+            }
+
+            @Override
+            public CompletableFuture<List<Incarnation>> send(List<Incarnation> chain) {
+                return sender.push(slice, lengthBytes, chain, deadline(PUSH_DEADLINE, lengthBytes))
+                        .whenComplete((took, bug) -> {
+                            if (bug != null) return;
+                            for (Incarnation target : chain) if (!took.contains(target)) cluster.suspect(target);
+                        });
+            }
+        };
+        return HedgedPush.of(pods, wanted, deadline(HEDGE_AFTER, lengthBytes)).whenComplete((durable, _) -> {
+            if (durable != null && durable.size() < wanted) tooFewCopies.run();
+        });
     }
 
-    /** Tries the best pods; those that did not take it are left out of the next try. */
-    private CompletableFuture<List<Incarnation>> push(
-            SliceId slice,
-            long lengthBytes,
-            int copies,
-            boolean keptHere,
-            LinkedHashSet<Incarnation> durable,
-            HashSet<Incarnation> tried) {
-        var members = cluster.members();
+    /** @param keptHere this pod has a copy: others are chosen to stand beside it, in other zones */
+    private List<Incarnation> targets(
+            SliceId slice, long lengthBytes, boolean keptHere, Set<Incarnation> left, int count) {
         var candidates = new ArrayList<Member>();
-        boolean storesHere = false;
-        for (Member member : members.all()) {
-            if (member.incarnation().equals(self)) {
-                if (!keptHere) continue;
-                storesHere = member.stores();
-            }
-            if (tried.contains(member.incarnation()) || durable.contains(member.incarnation())) continue;
-            if (member.presence() == Presence.PRESENT) candidates.add(member);
+        for (Member member : cluster.members().all()) {
+            var pod = member.incarnation();
+            if (pod.equals(self) ? keptHere : !left.contains(pod) && member.presence() == Presence.PRESENT)
+                candidates.add(member);
         }
-        int wanted = copies - durable.size() - (storesHere ? 1 : 0);
-        var chain = new ArrayList<Incarnation>();
-        if (wanted > 0) {
-            var targets = Placement.targets(
-                    slice,
-                    lengthBytes,
-                    copies - durable.size() + (storesHere ? 0 : 1),
-                    new dev.wormhole.health.Members(candidates));
-            for (Incarnation target : targets) if (!target.equals(self) && chain.size() < wanted) chain.add(target);
-        }
-        if (chain.isEmpty()) {
-            if (wanted > 0) tooFewCopies.run();
-            return CompletableFuture.completedFuture(List.copyOf(durable));
-        }
-        tried.addAll(chain);
-        return sender.push(slice, lengthBytes, chain, deadline(PUSH_DEADLINE, lengthBytes))
-                .thenCompose(took -> {
-                    for (Incarnation target : chain) if (!took.contains(target)) cluster.suspect(target);
-                    durable.addAll(took);
-                    return push(slice, lengthBytes, copies, keptHere, durable, tried);
-                });
+        return Placement.targets(slice, lengthBytes, count + 1, new dev.wormhole.health.Members(candidates)).stream()
+                .filter(pod -> !pod.equals(self))
+                .limit(count)
+                .toList();
     }
 
     /** Sends one slice to one pod, for repair: true if it is durable there. */
