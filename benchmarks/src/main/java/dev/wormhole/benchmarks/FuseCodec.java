@@ -103,7 +103,7 @@ public class FuseCodec {
     }
 
     private InodeAttributes attributes() {
-        return new InodeAttributes(++inode, 4096, 8, now, now++, now, now, 0100644, 1, 1000, 1000, 0);
+        return new InodeAttributes(++inode, 4096, 8, now, now++, now, now, 0100644, 1, 1000, 1000, 0, 0);
     }
 
     /** A message of the kernel, field by field. */

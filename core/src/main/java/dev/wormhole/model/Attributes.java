@@ -11,6 +11,7 @@ package dev.wormhole.model;
  * @param device st_rdev of a device node in the kernel's encoding, else 0
  * @param content goes up whenever the bytes change; conflicts and caches compare it
  * @param layout goes up whenever the extents change, also when the bytes stay (compaction)
+ * @param flags {@link InodeFlags}
  */
 public record Attributes(
         InodeId inode,
@@ -27,7 +28,8 @@ public record Attributes(
         long changedNanos,
         long bornNanos,
         long content,
-        long layout) {
+        long layout,
+        int flags) {
     public Attributes {
         if ((permissions & ~07777) != 0) throw new IllegalArgumentException("permissions: " + permissions);
         if (links < 0 || size < 0 || allocatedBytes < 0)

@@ -21,7 +21,8 @@ public sealed interface Command {
 
     /**
      * Makes an inode under a name. Refused: ENOENT/ENOTDIR (parent), EEXIST (name taken), EMLINK. In a setgid directory the
-     * group is the directory's, and a new directory is setgid too.
+     * group is the directory's, and a new directory is setgid too. EPERM: the directory is immutable. Where the directory
+     * has a default ACL the permissions come from it and the umask does not count, else the umask is taken from them.
      *
      * @param inode a fresh id of the proposer; outcome value: 0
      * @param target a symlink's target, empty for every other type
@@ -36,11 +37,41 @@ public sealed interface Command {
             int uid,
             int gid,
             int device,
-            byte[] target)
-            implements Command {}
+            byte[] target,
+            int umask)
+            implements Command {
+        /** With the umask applied already. */
+        public Create(
+                InodeId parent,
+                FileName name,
+                InodeId inode,
+                FileType type,
+                int permissions,
+                int uid,
+                int gid,
+                int device,
+                byte[] target) {
+            this(parent, name, inode, type, permissions, uid, gid, device, target, 0);
+        }
+    }
 
-    /** A regular file without a name, held by the incarnation (O_TMPFILE); {@link Link} may give it a name later. */
-    record CreateOrphan(InodeId inode, int permissions, int uid, int gid, Incarnation holder) implements Command {}
+    /**
+     * A regular file without a name, held by the incarnation (O_TMPFILE); {@link Link} may give it a name later.
+     *
+     * @param parent whose group (if setgid), default ACL and flags it takes, as {@link Create}; null: none
+     */
+    record CreateOrphan(
+            InodeId inode,
+            int permissions,
+            int uid,
+            int gid,
+            Incarnation holder,
+            @Nullable InodeId parent,
+            int umask) implements Command {
+        public CreateOrphan(InodeId inode, int permissions, int uid, int gid, Incarnation holder) {
+            this(inode, permissions, uid, gid, holder, null, 0);
+        }
+    }
 
     /** A further name for an inode that is not a directory. Refused: EEXIST, EPERM (directory), EMLINK, ENOENT. */
     record Link(InodeId inode, InodeId parent, FileName name) implements Command {}
@@ -100,6 +131,18 @@ public sealed interface Command {
 
     /** Refused: ENODATA. */
     record RemoveXattr(InodeId inode, byte[] name) implements Command {}
+
+    /**
+     * Sets the access ACL, with the permission bits it implies, or a directory's default ACL. Refused: EINVAL (not an ACL),
+     * EACCES (a default ACL of something else), EOPNOTSUPP (symlink), ENODATA (nothing to remove), EPERM (immutable).
+     *
+     * @param acl as {@link dev.wormhole.model.Acl}; without an entry: it is removed
+     * @param killSetgid the caller is not of the file's group
+     */
+    record SetAcl(InodeId inode, boolean isDefault, byte[] acl, boolean killSetgid) implements Command {}
+
+    /** Sets all {@link dev.wormhole.model.InodeFlags}. Refused: EOPNOTSUPP for one that such an inode cannot have. */
+    record SetFlags(InodeId inode, int flags) implements Command {}
 
     // ---- bytes
 

@@ -24,6 +24,10 @@ final class CommandCodec {
     private static final int SET_ATTRIBUTES = 7;
     private static final int SET_XATTR = 8;
     private static final int REMOVE_XATTR = 9;
+    private static final int CREATE_MASKED = 10;
+    private static final int CREATE_ORPHAN_IN = 11;
+    private static final int SET_ACL = 12;
+    private static final int SET_FLAGS = 13;
     private static final int WRITE = 20;
     private static final int APPEND = 21;
     private static final int PUNCH_HOLE = 22;
@@ -60,18 +64,22 @@ final class CommandCodec {
     static void encode(ByteSink to, Command command) {
         switch (command) {
             case Command.Create c -> {
-                to.u16(CREATE).i64(c.parent().value());
+                to.u16(c.umask() == 0 ? CREATE : CREATE_MASKED).i64(c.parent().value());
                 name(to, c.name());
                 to.i64(c.inode().value()).u8(c.type().ordinal()).u16(c.permissions());
                 to.i32(c.uid()).i32(c.gid()).i32(c.device()).blob(c.target());
+                if (c.umask() != 0) to.u16(c.umask());
             }
-            case Command.CreateOrphan c ->
-                to.u16(CREATE_ORPHAN)
+            case Command.CreateOrphan c -> {
+                InodeId parent = c.parent();
+                to.u16(parent == null ? CREATE_ORPHAN : CREATE_ORPHAN_IN)
                         .i64(c.inode().value())
                         .u16(c.permissions())
                         .i32(c.uid())
                         .i32(c.gid())
                         .i32(c.holder().number());
+                if (parent != null) to.i64(parent.value()).u16(c.umask());
+            }
             case Command.Link c -> {
                 to.u16(LINK).i64(c.inode().value()).i64(c.parent().value());
                 name(to, c.name());
@@ -103,6 +111,13 @@ final class CommandCodec {
                         .u8(c.mode().ordinal());
             case Command.RemoveXattr c ->
                 to.u16(REMOVE_XATTR).i64(c.inode().value()).blob(c.name());
+            case Command.SetAcl c ->
+                to.u16(SET_ACL)
+                        .i64(c.inode().value())
+                        .u8(c.isDefault() ? 1 : 0)
+                        .blob(c.acl())
+                        .u8(c.killSetgid() ? 1 : 0);
+            case Command.SetFlags c -> to.u16(SET_FLAGS).i64(c.inode().value()).i32(c.flags());
             case Command.Write c -> {
                 to.u16(WRITE).i64(c.inode().value()).i64(c.view());
                 newSlices(to, c.slices());
@@ -201,17 +216,24 @@ final class CommandCodec {
         int start = from.offset();
         int number = from.u16();
         return switch (number) {
-            case CREATE -> {
+            case CREATE, CREATE_MASKED -> {
                 InodeId parent = inode(from);
                 FileName name = name(from);
                 InodeId inode = inode(from);
                 FileType type = from.constant(TYPES);
                 int permissions = from.u16();
-                yield new Command.Create(
-                        parent, name, inode, type, permissions, from.i32(), from.i32(), from.i32(), from.blob());
+                int uid = from.i32();
+                int gid = from.i32();
+                int device = from.i32();
+                byte[] target = from.blob();
+                int umask = number == CREATE ? 0 : umask(from);
+                yield new Command.Create(parent, name, inode, type, permissions, uid, gid, device, target, umask);
             }
             case CREATE_ORPHAN ->
                 new Command.CreateOrphan(inode(from), from.u16(), from.i32(), from.i32(), incarnation(from));
+            case CREATE_ORPHAN_IN ->
+                new Command.CreateOrphan(
+                        inode(from), from.u16(), from.i32(), from.i32(), incarnation(from), inode(from), umask(from));
             case LINK -> new Command.Link(inode(from), inode(from), name(from));
             case UNLINK -> new Command.Unlink(inode(from), name(from), inode(from));
             case REMOVE_DIRECTORY -> new Command.RemoveDirectory(inode(from), name(from), inode(from));
@@ -240,6 +262,8 @@ final class CommandCodec {
             }
             case SET_XATTR -> new Command.SetXattr(inode(from), from.blob(), from.blob(), from.constant(XATTR_MODES));
             case REMOVE_XATTR -> new Command.RemoveXattr(inode(from), from.blob());
+            case SET_ACL -> new Command.SetAcl(inode(from), from.flag(), from.blob(), from.flag());
+            case SET_FLAGS -> new Command.SetFlags(inode(from), from.i32());
             case WRITE ->
                 new Command.Write(
                         inode(from),
@@ -280,6 +304,12 @@ final class CommandCodec {
             case CONFIGURE -> new Command.Configure(from.i64(), from.text());
             default -> throw new MalformedEntryException("unknown command " + number, start);
         };
+    }
+
+    private static int umask(ByteSource from) throws MalformedEntryException {
+        int umask = from.u16();
+        if (umask > 0777) throw from.malformed("umask " + umask);
+        return umask;
     }
 
     private static void name(ByteSink to, FileName name) {

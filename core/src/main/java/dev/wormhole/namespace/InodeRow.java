@@ -3,12 +3,16 @@ package dev.wormhole.namespace;
 
 import dev.wormhole.model.Attributes;
 import dev.wormhole.model.FileType;
+import dev.wormhole.model.InodeFlags;
 import dev.wormhole.model.InodeId;
 import java.util.Arrays;
 
 /** The row of an inode, while apply works on it. Layout in docs/formats/tables.md. */
 final class InodeRow {
     private static final int FORMAT = 1;
+    /** With four bytes of flags before the name; written only for an inode that has some. */
+    private static final int FORMAT_FLAGS = 2;
+
     private static final FileType[] TYPES = FileType.values();
     private static final int FIXED_BYTES = 108;
     private static final byte[] NO_NAME = {};
@@ -32,6 +36,8 @@ final class InodeRow {
     long entries;
     /** Lengths of the names of its extended attributes, each with a NUL; 0: it has none. */
     int xattrNameBytes;
+    /** {@link dev.wormhole.model.InodeFlags}. */
+    int flags;
     /** Commits whose displaced content is still kept. */
     int histories;
     /** One of its names: the only one of a directory. 0 and empty for an orphan; the root's is itself. */
@@ -48,6 +54,11 @@ final class InodeRow {
 
     boolean isDirectory() {
         return type == FileType.DIRECTORY;
+    }
+
+    /** Whether its names and attributes may not change. */
+    boolean isFixed() {
+        return (flags & (InodeFlags.IMMUTABLE | InodeFlags.APPEND)) != 0;
     }
 
     boolean isNamed(long directory, byte[] as) {
@@ -67,8 +78,8 @@ final class InodeRow {
     }
 
     byte[] encode() {
-        var to = new ByteSink(FIXED_BYTES + name.length);
-        to.u8(FORMAT)
+        var to = new ByteSink(FIXED_BYTES + 4 + name.length);
+        to.u8(flags == 0 ? FORMAT : FORMAT_FLAGS)
                 .u8(type.ordinal())
                 .u16(permissions)
                 .i32(uid)
@@ -83,12 +94,15 @@ final class InodeRow {
                 .i64(born)
                 .i64(content)
                 .i64(layout);
-        to.i64(entries).i32(xattrNameBytes).i32(histories).i64(parent).raw(name);
+        to.i64(entries).i32(xattrNameBytes).i32(histories).i64(parent);
+        if (flags != 0) to.i32(flags);
+        to.raw(name);
         return to.toBytes();
     }
 
     static InodeRow decode(long id, byte[] row) {
-        Rows.checkFormat(row, FORMAT);
+        boolean flagged = row.length > 0 && row[0] == FORMAT_FLAGS;
+        if (!flagged) Rows.checkFormat(row, FORMAT);
         var inode = new InodeRow(id, TYPES[row[1]]);
         inode.permissions = (short) ByteSink.SHORT.get(row, 2) & 0xffff;
         inode.uid = Rows.i32(row, 4);
@@ -107,7 +121,9 @@ final class InodeRow {
         inode.xattrNameBytes = Rows.i32(row, 92);
         inode.histories = Rows.i32(row, 96);
         inode.parent = Rows.i64(row, 100);
-        if (row.length > 108) inode.name = Arrays.copyOfRange(row, 108, row.length);
+        if (flagged) inode.flags = Rows.i32(row, FIXED_BYTES);
+        int nameAt = flagged ? FIXED_BYTES + 4 : FIXED_BYTES;
+        if (row.length > nameAt) inode.name = Arrays.copyOfRange(row, nameAt, row.length);
         return inode;
     }
 
@@ -127,6 +143,7 @@ final class InodeRow {
                 changed,
                 born,
                 content,
-                layout);
+                layout,
+                flags);
     }
 }

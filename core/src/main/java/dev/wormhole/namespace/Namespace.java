@@ -290,6 +290,8 @@ public final class Namespace {
                 case Command.SetAttributes c -> tree.setAttributes(c);
                 case Command.SetXattr c -> tree.setXattr(c);
                 case Command.RemoveXattr c -> tree.removeXattr(c);
+                case Command.SetAcl c -> tree.setAcl(c);
+                case Command.SetFlags c -> tree.setFlags(c);
                 case Command.Write c -> content.write(c, tree::killPrivileges);
                 case Command.Append c -> content.append(c, tree::killPrivileges);
                 case Command.PunchHole c -> content.punchHole(c);

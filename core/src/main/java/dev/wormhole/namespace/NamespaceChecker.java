@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.namespace;
 
+import dev.wormhole.model.Acl;
 import dev.wormhole.model.Extent;
 import dev.wormhole.model.FileName;
 import dev.wormhole.model.FileType;
@@ -183,7 +184,10 @@ public final class NamespaceChecker {
             Rows.checkFormat(row, Rows.FORMAT);
             Seen seen = inodes.get(Keys.id(key, 0));
             if (seen == null) found("extended attribute of " + inode(Keys.id(key, 0)) + ", which is not there");
-            else seen.xattrNameBytes += key.length - 11 + 1;
+            else {
+                seen.xattrNameBytes += key.length - 11 + 1;
+                acl(seen.row, Keys.tail(key, 1), Rows.opaqueValue(row));
+            }
         });
         each(Keys.SYMLINK, (key, row) -> {
             Seen seen = inodes.get(Keys.id(key, 0));
@@ -194,6 +198,16 @@ public final class NamespaceChecker {
             seen.target = true;
             if (seen.row.size != row.length - 1) found(inode(seen.row.id) + ": size is not its target's length");
         });
+    }
+
+    private void acl(InodeRow inode, byte[] name, byte[] value) {
+        boolean access = Arrays.equals(name, Acl.ACCESS);
+        if (!access && !Arrays.equals(name, Acl.DEFAULT)) return;
+        Acl acl = Acl.decode(value);
+        if (acl == null) found(inode(inode.id) + ": an ACL that is none");
+        else if (access && (!acl.isExtended() || acl.permissions() != (inode.permissions & 0777)))
+            found(inode(inode.id) + ": its ACL is not what its permissions say");
+        if (!access && !inode.isDirectory()) found(inode(inode.id) + ": a default ACL, but no directory");
     }
 
     private void name(Extent extent, String where) {

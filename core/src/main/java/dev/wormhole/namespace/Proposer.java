@@ -204,6 +204,7 @@ public final class Proposer {
             case Command.Append append ->
                 100 + 50 * (append.slices().size() + append.parts().size());
             case Command.SetXattr xattr -> 100 + xattr.value().length;
+            case Command.SetAcl acl -> 100 + acl.acl().length;
             case Command.AddHolders holders -> 50 + 9 * holders.slices().size();
             case Command.LoseHolder holders -> 50 + 9 * holders.slices().size();
             case Command.Discard discard -> 50 + 9 * discard.slices().size();

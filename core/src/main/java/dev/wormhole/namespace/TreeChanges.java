@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.namespace;
 
+import dev.wormhole.model.Acl;
 import dev.wormhole.model.Errno;
 import dev.wormhole.model.FileName;
 import dev.wormhole.model.FileType;
+import dev.wormhole.model.InodeFlags;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.namespace.Rows.OrphanRow;
 import java.nio.charset.StandardCharsets;
@@ -112,6 +114,7 @@ final class TreeChanges {
             }
         }
         if (lookup(parent.id, c.name()) != 0) return refused(Errno.EEXIST);
+        if (isImmutable(parent)) return refused(Errno.EPERM);
         if (state.inode(c.inode()) != null) return refused(Errno.EEXIST);
         boolean symlink = c.type() == FileType.SYMLINK;
         if (symlink && c.target().length == 0) return refused(Errno.ENOENT);
@@ -127,10 +130,7 @@ final class TreeChanges {
         inode.device = c.device();
         inode.links = isDirectory ? 2 : 1;
         inode.size = c.target().length;
-        if ((parent.permissions & SETGID) != 0) {
-            inode.gid = parent.gid;
-            if (isDirectory) inode.permissions |= SETGID;
-        }
+        inherit(inode, parent, c.umask());
         if (symlink) state.put(Keys.of(Keys.SYMLINK, inode.id), Rows.opaque(c.target()));
         addName(inode, parent, c.name());
         putEntry(parent, c.name(), inode);
@@ -141,13 +141,47 @@ final class TreeChanges {
         return DONE;
     }
 
+    /** What something new takes from its directory: group, flags, default ACL; without one the umask counts. */
+    private void inherit(InodeRow inode, InodeRow parent, int umask) {
+        if ((parent.permissions & SETGID) != 0) {
+            inode.gid = parent.gid;
+            if (inode.isDirectory()) inode.permissions |= SETGID;
+        }
+        inode.flags = InodeFlags.inherited(parent.flags, inode.type);
+        if (inode.type == FileType.SYMLINK) return;
+        byte[] inherited = parent.xattrNameBytes == 0 ? null : state.get(Keys.of(Keys.XATTR, parent.id, Acl.DEFAULT));
+        if (inherited == null) {
+            inode.permissions &= ~umask;
+            return;
+        }
+        Acl acl = stored(inherited).forNew(inode.permissions);
+        putAccess(inode, acl);
+        if (inode.isDirectory()) putXattr(inode, Acl.DEFAULT, Rows.opaqueValue(inherited));
+    }
+
+    private static boolean isImmutable(InodeRow inode) {
+        return (inode.flags & InodeFlags.IMMUTABLE) != 0;
+    }
+
     Outcome createOrphan(Command.CreateOrphan c) {
+        InodeRow parent = null;
+        InodeId in = c.parent();
+        if (in != null) {
+            switch (directory(in)) {
+                case Directory.Open(var row) -> parent = row;
+                case Directory.Not(var errno) -> {
+                    return refused(errno);
+                }
+            }
+            if (isImmutable(parent)) return refused(Errno.EPERM);
+        }
         if (state.inode(c.inode()) != null) return refused(Errno.EEXIST);
         if (!state.isMember(c.holder().number())) return refused(Errno.ESTALE);
         InodeRow inode = state.newInode(c.inode(), FileType.REGULAR);
         inode.permissions = c.permissions() & 07777;
         inode.uid = c.uid();
         inode.gid = c.gid();
+        if (parent != null) inherit(inode, parent, c.umask());
         int holder = c.holder().number();
         state.put(Keys.of(Keys.ORPHAN, inode.id), new OrphanRow(true, state.index, List.of(holder)).encode());
         state.put(Keys.of(Keys.HOLD, holder, inode.id), Rows.MARK);
@@ -167,7 +201,7 @@ final class TreeChanges {
             }
         }
         if (lookup(parent.id, c.name()) != 0) return refused(Errno.EEXIST);
-        if (inode.isDirectory()) return refused(Errno.EPERM);
+        if (inode.isDirectory() || inode.isFixed() || isImmutable(parent)) return refused(Errno.EPERM);
         OrphanRow orphan = inode.links == 0 ? state.orphan(inode.id) : null;
         if (orphan != null && !orphan.linkable()) return refused(Errno.ENOENT);
         if (inode.links == LINKS_MAX) return refused(Errno.EMLINK);
@@ -205,6 +239,7 @@ final class TreeChanges {
         long found = lookup(parent.id, name);
         if (found == 0 || found != expected.value()) return refused(Errno.ENOENT);
         InodeRow inode = state.existing(found);
+        if (parent.isFixed() || inode.isFixed()) return refused(Errno.EPERM);
         if (wantsDirectory && !inode.isDirectory()) return refused(Errno.ENOTDIR);
         if (!wantsDirectory && inode.isDirectory()) return refused(Errno.EISDIR);
         if (wantsDirectory && inode.entries > 0) return refused(Errno.ENOTEMPTY);
@@ -239,6 +274,10 @@ final class TreeChanges {
         InodeId replaced = c.replaced();
         if (targetId != 0 && (replaced == null || replaced.value() != targetId)) return refused(Errno.EEXIST);
         InodeRow source = state.existing(sourceId);
+        if (from.isFixed() || source.isFixed()) return refused(Errno.EPERM);
+        if (targetId == 0
+                ? isImmutable(to)
+                : to.isFixed() || state.existing(targetId).isFixed()) return refused(Errno.EPERM);
         if (source.isDirectory() && isAncestor(source, to)) return refused(Errno.EINVAL);
         if (targetId == sourceId) return DONE;
         boolean moves = from.id != to.id;
@@ -332,6 +371,9 @@ final class TreeChanges {
             if (inode.isDirectory()) return refused(Errno.EISDIR);
             if (inode.type != FileType.REGULAR || size < 0) return refused(Errno.EINVAL);
         }
+        boolean changesMore = c.permissions() != null || c.uid() != null || c.gid() != null || size != null;
+        boolean changesTimes = c.accessedNanos() != null || c.modifiedNanos() != null;
+        if (changesMore && inode.isFixed() || changesTimes && isImmutable(inode)) return refused(Errno.EPERM);
         state.touch(inode);
         if (c.killPrivileges()) killPrivileges(inode);
         if (size != null) {
@@ -344,7 +386,11 @@ final class TreeChanges {
             inode.modified = state.now;
         }
         Integer permissions = c.permissions();
-        if (permissions != null) inode.permissions = permissions & 07777;
+        if (permissions != null) {
+            inode.permissions = permissions & 07777;
+            byte[] access = inode.xattrNameBytes == 0 ? null : state.get(Keys.of(Keys.XATTR, inode.id, Acl.ACCESS));
+            if (access != null) putAccess(inode, stored(access).withPermissions(permissions));
+        }
         Integer uid = c.uid();
         if (uid != null) inode.uid = uid;
         Integer gid = c.gid();
@@ -359,11 +405,7 @@ final class TreeChanges {
     /** Suid, sgid and file capabilities go, as after a write by a normal user. */
     void killPrivileges(InodeRow inode) {
         inode.killPrivileges();
-        if (inode.xattrNameBytes == 0 || inode.isDirectory()) return;
-        byte[] key = Keys.of(Keys.XATTR, inode.id, CAPABILITY);
-        if (state.get(key) == null) return;
-        state.remove(key);
-        inode.xattrNameBytes -= CAPABILITY.length + 1;
+        if (!inode.isDirectory()) removeXattr(inode, CAPABILITY);
     }
 
     Outcome setXattr(Command.SetXattr c) {
@@ -372,6 +414,7 @@ final class TreeChanges {
         if (c.value().length > XATTR_VALUE_BYTES_MAX) return refused(Errno.E2BIG);
         InodeRow inode = state.inode(c.inode());
         if (inode == null) return refused(Errno.ENOENT);
+        if (inode.isFixed()) return refused(Errno.EPERM);
         byte[] key = Keys.of(Keys.XATTR, inode.id, c.name());
         boolean exists = inode.xattrNameBytes > 0 && state.get(key) != null;
         if (exists && c.mode() == Command.XattrMode.CREATE) return refused(Errno.EEXIST);
@@ -387,10 +430,72 @@ final class TreeChanges {
         if (c.name().length == 0 || c.name().length > XATTR_NAME_BYTES_MAX) return refused(Errno.ERANGE);
         InodeRow inode = state.inode(c.inode());
         if (inode == null) return refused(Errno.ENOENT);
-        byte[] key = Keys.of(Keys.XATTR, inode.id, c.name());
-        if (inode.xattrNameBytes == 0 || state.get(key) == null) return refused(Errno.ENODATA);
+        if (inode.isFixed()) return refused(Errno.EPERM);
+        if (!removeXattr(inode, c.name())) return refused(Errno.ENODATA);
+        state.touch(inode);
+        return DONE;
+    }
+
+    // ---- ACLs and flags
+
+    Outcome setAcl(Command.SetAcl c) {
+        InodeRow inode = state.inode(c.inode());
+        if (inode == null) return refused(Errno.ENOENT);
+        if (inode.type == FileType.SYMLINK) return refused(Errno.EOPNOTSUPP);
+        if (c.isDefault() && !inode.isDirectory()) return refused(Errno.EACCES);
+        if (inode.isFixed()) return refused(Errno.EPERM);
+        byte[] name = c.isDefault() ? Acl.DEFAULT : Acl.ACCESS;
+        if (Acl.isEmpty(c.acl())) {
+            if (!removeXattr(inode, name)) return refused(Errno.ENODATA);
+            state.touch(inode);
+            return DONE;
+        }
+        Acl acl = Acl.decode(c.acl());
+        if (acl == null) return refused(Errno.EINVAL);
+        if (inode.xattrNameBytes + name.length + 1 > XATTR_LIST_BYTES_MAX
+                && state.get(Keys.of(Keys.XATTR, inode.id, name)) == null) return refused(Errno.ENOSPC);
+        if (c.isDefault()) {
+            putXattr(inode, name, acl.encode());
+        } else {
+            putAccess(inode, acl);
+            if (c.killSetgid()) inode.permissions &= ~SETGID;
+        }
+        state.touch(inode);
+        return DONE;
+    }
+
+    private static Acl stored(byte[] row) {
+        Acl acl = Acl.decode(Rows.opaqueValue(row));
+        if (acl == null) throw new IllegalStateException("an ACL that is none");
+        return acl;
+    }
+
+    /** The permission bits follow the list; one that says no more than they is not kept. */
+    private void putAccess(InodeRow inode, Acl acl) {
+        inode.permissions = inode.permissions & ~0777 | acl.permissions();
+        if (acl.isExtended()) putXattr(inode, Acl.ACCESS, acl.encode());
+        else removeXattr(inode, Acl.ACCESS);
+    }
+
+    private void putXattr(InodeRow inode, byte[] name, byte[] value) {
+        byte[] key = Keys.of(Keys.XATTR, inode.id, name);
+        if (inode.xattrNameBytes == 0 || state.get(key) == null) inode.xattrNameBytes += name.length + 1;
+        state.put(key, Rows.opaque(value));
+    }
+
+    private boolean removeXattr(InodeRow inode, byte[] name) {
+        byte[] key = Keys.of(Keys.XATTR, inode.id, name);
+        if (inode.xattrNameBytes == 0 || state.get(key) == null) return false;
         state.remove(key);
-        inode.xattrNameBytes -= c.name().length + 1;
+        inode.xattrNameBytes -= name.length + 1;
+        return true;
+    }
+
+    Outcome setFlags(Command.SetFlags c) {
+        InodeRow inode = state.inode(c.inode());
+        if (inode == null) return refused(Errno.ENOENT);
+        if ((c.flags() & ~InodeFlags.possible(inode.type)) != 0) return refused(Errno.EOPNOTSUPP);
+        inode.flags = c.flags();
         state.touch(inode);
         return DONE;
     }

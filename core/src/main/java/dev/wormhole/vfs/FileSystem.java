@@ -20,8 +20,17 @@ import org.jspecify.annotations.Nullable;
  * kernel's ({@code default_permissions}); ids in {@link Caller} make owners of new inodes.
  */
 public interface FileSystem {
-    /** Who asks. {@code gid} is the caller's filesystem group, {@code pid} is for messages. */
-    record Caller(int uid, int gid, int pid) {}
+    /**
+     * Who asks. {@code gid} is the caller's filesystem group, {@code pid} is for messages.
+     *
+     * @param umask permission bits that the caller's new files do not get, unless the directory's default ACL says what they
+     *     get
+     */
+    record Caller(int uid, int gid, int pid, int umask) {
+        public Caller(int uid, int gid, int pid) {
+            this(uid, gid, pid, 0);
+        }
+    }
 
     /**
      * An inode as the kernel may keep it.
@@ -70,7 +79,11 @@ public interface FileSystem {
     /** The kernel drops {@code count} of the references that lookups, creates and listings gave it. */
     void forget(InodeId inode, long count);
 
-    /** What setattr(2) and its kin change; null leaves one as it is. {@code now} times are the caller's "now". */
+    /**
+     * What setattr(2) and its kin change; null leaves one as it is.
+     *
+     * @param timesChosen the times are the program's own, not its "now": an append-only file refuses them
+     */
     record Changes(
             @Nullable Integer permissions,
             @Nullable Integer uid,
@@ -78,14 +91,26 @@ public interface FileSystem {
             @Nullable Long size,
             @Nullable Long accessedNanos,
             @Nullable Long modifiedNanos,
-            boolean killPrivileges) {}
+            boolean killPrivileges,
+            boolean timesChosen) {
+        public Changes(
+                @Nullable Integer permissions,
+                @Nullable Integer uid,
+                @Nullable Integer gid,
+                @Nullable Long size,
+                @Nullable Long accessedNanos,
+                @Nullable Long modifiedNanos,
+                boolean killPrivileges) {
+            this(permissions, uid, gid, size, accessedNanos, modifiedNanos, killPrivileges, false);
+        }
+    }
 
     /** @param handle the open file through which it is asked (ftruncate), or 0 */
     Answer<Stat> setAttributes(InodeId inode, long handle, Changes changes) throws IOException, InterruptedException;
 
     Answer<byte[]> readSymlink(InodeId inode) throws IOException, InterruptedException;
 
-    /** mknod, mkdir, symlink. {@code target} is a symlink's, else empty. {@code permissions} have the umask applied. */
+    /** mknod, mkdir, symlink. {@code target} is a symlink's, else empty. {@code permissions}: before the umask. */
     Answer<Entry> make(
             Caller caller, InodeId directory, FileName name, FileType type, int permissions, int device, byte[] target)
             throws IOException, InterruptedException;
@@ -113,13 +138,27 @@ public interface FileSystem {
     /** Fills the buffer's remaining space. Answer: bytes read, less than asked only at the end of the file. */
     Answer<Integer> read(long handle, long offset, ByteBuffer into) throws IOException, InterruptedException;
 
+    /** In {@code how} of a write: suid and sgid are to be cleared, as the kernel asks. */
+    int KILL_PRIVILEGES = 1;
+
+    /** The bytes were taken long ago, into a page of a mapping: they are kept even if the file has become immutable. */
+    int FROM_PAGES = 2;
+
+    /** The offset counts on an O_APPEND handle too: the program has taken O_APPEND back (fcntl(2)), or these are pages. */
+    int AT_OFFSET = 4;
+
     /**
      * Takes the buffer's remaining bytes into staging. Waits for no commit. On an O_APPEND handle the offset is ignored.
+     * Refused: EPERM for an immutable file.
      *
-     * @param killPrivileges suid and sgid are to be cleared, as the kernel asks
+     * @param how {@link #KILL_PRIVILEGES}, {@link #FROM_PAGES}, {@link #AT_OFFSET}
      */
-    Answer<Integer> write(long handle, long offset, ByteBuffer bytes, boolean killPrivileges)
-            throws IOException, InterruptedException;
+    Answer<Integer> write(long handle, long offset, ByteBuffer bytes, int how) throws IOException, InterruptedException;
+
+    default Answer<Integer> write(long handle, long offset, ByteBuffer bytes, boolean killPrivileges)
+            throws IOException, InterruptedException {
+        return write(handle, offset, bytes, killPrivileges ? KILL_PRIVILEGES : 0);
+    }
 
     /** close(2) of one descriptor: new bytes are committed, so that an open elsewhere that follows sees them. */
     Answer<Void> flush(long handle) throws IOException, InterruptedException;
@@ -175,6 +214,19 @@ public interface FileSystem {
             throws IOException, InterruptedException;
 
     Answer<Void> removeXattr(InodeId inode, byte[] name) throws IOException, InterruptedException;
+
+    /**
+     * Sets or, without an entry, removes the access or the default {@link dev.wormhole.model.Acl}; {@link #xattr} reads
+     * them, and chmod and creation keep them as Linux does. Refused: EINVAL, EACCES (a default one, but no directory),
+     * ENODATA (none to remove), EPERM, EOPNOTSUPP.
+     *
+     * @param killSetgid the caller is not of the file's group
+     */
+    Answer<Void> setAcl(InodeId inode, boolean isDefault, byte[] acl, boolean killSetgid)
+            throws IOException, InterruptedException;
+
+    /** Sets all {@link dev.wormhole.model.InodeFlags}. Refused: EOPNOTSUPP for one that such an inode cannot have. */
+    Answer<Void> setFlags(InodeId inode, int flags) throws IOException, InterruptedException;
 
     /** statfs(2) in blocks of 4,096 bytes. */
     record Space(long blocks, long freeBlocks, long inodes, long freeInodes) {}

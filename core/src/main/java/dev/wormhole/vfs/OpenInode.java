@@ -52,6 +52,9 @@ final class OpenInode {
 
     volatile long accessedNanos = Long.MIN_VALUE;
     volatile boolean accessedSinceChange;
+    /** {@link dev.wormhole.model.InodeFlags}, as applied here; written by {@link #flagsFrom}. */
+    volatile int flags;
+
     volatile Replication.@Nullable Wish wish;
     volatile @Nullable CachedExtents extents;
     final AtomicBoolean commitRequested = new AtomicBoolean();
@@ -152,6 +155,12 @@ final class OpenInode {
         CompletableFuture<?> taken = hold;
         hold = null;
         return taken;
+    }
+
+    /** Looks the flags up: one after the other, so that the newest stay. */
+    synchronized void flagsFrom(NamespaceView view) {
+        Attributes now = view.attributes(id);
+        if (now != null) flags = now.flags();
     }
 
     // ---- what the kernel's pages are right for

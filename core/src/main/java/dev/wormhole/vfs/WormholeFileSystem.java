@@ -3,6 +3,7 @@ package dev.wormhole.vfs;
 
 import dev.wormhole.content.ContentStore;
 import dev.wormhole.content.OutOfSpaceException;
+import dev.wormhole.model.Acl;
 import dev.wormhole.model.Answer;
 import dev.wormhole.model.Attributes;
 import dev.wormhole.model.Errno;
@@ -10,6 +11,7 @@ import dev.wormhole.model.Extent;
 import dev.wormhole.model.FileName;
 import dev.wormhole.model.FileType;
 import dev.wormhole.model.Incarnation;
+import dev.wormhole.model.InodeFlags;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.namespace.Change;
 import dev.wormhole.namespace.Command;
@@ -61,12 +63,13 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     /** Places of "." and ".." in a listing; the place of an entry is its cookie, which is above them. */
     private static final long COOKIE_SELF = 1, COOKIE_PARENT = 2;
 
+    private static final byte[] SYSTEM = "system.".getBytes(StandardCharsets.US_ASCII);
     private static final int XATTR_NAME_MAX = 255, XATTR_VALUE_MAX = 65_536;
     private static final long DAY_NANOS = TimeUnit.DAYS.toNanos(1);
     private static final int SEEK_DATA = 3, SEEK_HOLE = 4;
     private static final int KEEP_SIZE = 1, PUNCH_HOLE = 2, ZERO_RANGE = 16;
+    private static final int FIXED = InodeFlags.IMMUTABLE | InodeFlags.APPEND;
     private static final int COPY_EXTENTS_MAX = 4_096;
-    private static final int SETGID = 02000;
 
     private final Metadata metadata;
     private final ContentStore store;
@@ -189,6 +192,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             switch (change) {
                 case Change.InodeChanged(InodeId id, boolean content) -> {
                     OpenInode inode = inodes.get(id);
+                    if (inode != null) inode.flagsFrom(metadata.view());
                     if (inode != null && content && inode.contentTold(metadata.view())) kernel.contentChanged(id);
                     long after = validity.attributesChanged(id, own);
                     if (after < 0) continue;
@@ -279,6 +283,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         for (OpenInode inode : inodes.values()) {
             inode.wish = null;
             inode.extents = null;
+            inode.flagsFrom(metadata.view());
             if (inode.pagesUnknown()) kernel.contentChanged(inode.id);
             kernel.attributesChanged(inode.id);
             Attributes now = metadata.view().attributes(inode.id);
@@ -414,7 +419,16 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (readOnly(directory)) return Answer.refused(Errno.EROFS);
         var id = new InodeId(nextId.getAsLong());
         Outcome outcome = propose(new Command.Create(
-                        directory, name, id, type, permissions & 07777, caller.uid(), caller.gid(), device, target))
+                        directory,
+                        name,
+                        id,
+                        type,
+                        permissions & 07777,
+                        caller.uid(),
+                        caller.gid(),
+                        device,
+                        target,
+                        caller.umask()))
                 .outcome();
         return switch (outcome) {
             case Outcome.Done _ -> made(directory, name, id);
@@ -460,7 +474,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                         caller.uid(),
                         caller.gid(),
                         0,
-                        new byte[0]));
+                        new byte[0],
+                        caller.umask()));
                 inode.changedAt(committed.index());
                 switch (committed.outcome()) {
                     case Outcome.Done _ -> {
@@ -491,12 +506,12 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (!parent.isDirectory()) return Answer.refused(Errno.ENOTDIR);
         Errno forbidden = writable(replication.wish(directory));
         if (forbidden != null) return Answer.refused(forbidden);
-        int gid = (parent.permissions() & SETGID) != 0 ? parent.gid() : caller.gid();
         var id = new InodeId(nextId.getAsLong());
         OpenInode inode = enter(id, true);
         boolean kept = false;
         try {
-            Committed committed = propose(new Command.CreateOrphan(id, permissions & 07777, caller.uid(), gid, self));
+            Committed committed = propose(new Command.CreateOrphan(
+                    id, permissions & 07777, caller.uid(), caller.gid(), self, directory, caller.umask()));
             inode.changedAt(committed.index());
             if (committed.outcome() instanceof Outcome.Refused(Errno errno)) return Answer.refused(errno);
             inode.heldFromTheStart();
@@ -706,7 +721,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 written ? Math.max(a.changedNanos(), modifiedNanos) : a.changedNanos(),
                 a.bornNanos(),
                 a.content(),
-                a.layout());
+                a.layout(),
+                a.flags());
     }
 
     @Override
@@ -724,6 +740,10 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             }
         } else if (file == null && readOnly(id)) {
             return Answer.refused(Errno.EROFS);
+        }
+        if (changes.timesChosen()) {
+            Attributes now = metadata.view().attributes(id);
+            if (now != null && (now.flags() & FIXED) != 0) return Answer.refused(Errno.EPERM);
         }
         Long accessed = changes.accessedNanos();
         if (accessed == null && inode != null && inode.accessedNanos != Long.MIN_VALUE) {
@@ -842,6 +862,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             if (now.links() == 0 && inode.opens() == 1) return Answer.refused(Errno.ESTALE);
             inode.wish = null;
             if (OpenFile.writes(flags)) {
+                boolean appends = (flags & (OpenFile.O_APPEND | OpenFile.O_TRUNC)) == OpenFile.O_APPEND;
+                if ((now.flags() & (appends ? InodeFlags.IMMUTABLE : FIXED)) != 0) return Answer.refused(Errno.EPERM);
                 Errno forbidden = writable(writeBack.wish(inode));
                 if (forbidden != null) return Answer.refused(forbidden);
             }
@@ -877,6 +899,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         var file = new OpenFile(inode, flags, content);
         long handle = files.add(file);
         if (handle == 0) return Answer.refused(Errno.EMFILE);
+        inode.flagsFrom(metadata.view());
         boolean keep = inode.openedAt(content, file.append);
         // what was applied since the content was looked at was not told for pages that are only now right
         if (inode.contentTold(metadata.view())) kernel.contentChanged(inode.id);
@@ -894,7 +917,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (inode.dirty) commitAppends(inode);
         int count = reader.read(inode, offset, into);
         if (count < 0) return Answer.refused(Errno.ESTALE);
-        if (file.keepsAccessTime && !inode.accessedSinceChange) accessed(inode);
+        if (file.keepsAccessTime && !inode.accessedSinceChange && (inode.flags & InodeFlags.NOATIME) == 0)
+            accessed(inode);
         return Answer.ok(count);
     }
 
@@ -925,16 +949,23 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     }
 
     @Override
-    public Answer<Integer> write(long handle, long offset, ByteBuffer bytes, boolean killPrivileges)
+    public Answer<Integer> write(long handle, long offset, ByteBuffer bytes, int how)
             throws IOException, InterruptedException {
         OpenFile file = files.get(handle);
         if (file == null || !file.writable) return Answer.refused(Errno.EBADF);
         if (!bytes.hasRemaining()) return Answer.ok(0);
         if (offset < 0) return Answer.refused(Errno.EINVAL);
-        if (!file.append && offset > Long.MAX_VALUE - bytes.remaining()) return Answer.refused(Errno.EFBIG);
+        boolean append = file.append && (how & AT_OFFSET) == 0;
+        if (!append && offset > Long.MAX_VALUE - bytes.remaining()) return Answer.refused(Errno.EFBIG);
+        int flags = file.inode.flags;
+        if ((flags & (append ? InodeFlags.IMMUTABLE : FIXED)) != 0 && (how & FROM_PAGES) == 0)
+            return Answer.refused(Errno.EPERM);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
         try {
-            return writeBack.write(file, offset, bytes, nowNanos(), killPrivileges);
+            Answer<Integer> written =
+                    writeBack.write(file, append, offset, bytes, nowNanos(), (how & KILL_PRIVILEGES) != 0);
+            if ((flags & InodeFlags.SYNC) != 0 && written instanceof Answer.Ok<Integer>) writeBack.sync(file.inode);
+            return written;
         } catch (DisconnectedException e) {
             return Answer.refused(refusal(disconnected()));
         } catch (OutOfSpaceException e) {
@@ -1004,6 +1035,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         boolean punch = mode == (PUNCH_HOLE | KEEP_SIZE);
         boolean zero = (mode & ~KEEP_SIZE) == ZERO_RANGE;
         if (!punch && !zero && (mode & ~KEEP_SIZE) != 0) return Answer.refused(Errno.EOPNOTSUPP);
+        int fixing = mode == 0 || mode == KEEP_SIZE ? InodeFlags.IMMUTABLE : FIXED;
+        if ((file.inode.flags & fixing) != 0) return Answer.refused(Errno.EPERM);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
         OpenInode inode = file.inode;
         try {
@@ -1053,6 +1086,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (fromOffset < 0 || toOffset < 0 || length < 0) return Answer.refused(Errno.EINVAL);
         if (toOffset > Long.MAX_VALUE - length || fromOffset > Long.MAX_VALUE - length)
             return Answer.refused(Errno.EFBIG);
+        if ((to.inode.flags & FIXED) != 0) return Answer.refused(Errno.EPERM);
         if (from.inode == to.inode && fromOffset < toOffset + length && toOffset < fromOffset + length && length > 0)
             return Answer.refused(Errno.EINVAL);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
@@ -1217,7 +1251,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     @Override
     public Answer<byte[]> xattr(InodeId inode, byte[] name) throws IOException, InterruptedException {
         revalidate();
-        if (startsWith(name, "system.")) return Answer.refused(Errno.EOPNOTSUPP);
+        if (isSystem(name) && !java.util.Arrays.equals(name, Acl.ACCESS) && !java.util.Arrays.equals(name, Acl.DEFAULT))
+            return Answer.refused(Errno.EOPNOTSUPP);
         byte[] value = metadata.view().xattr(inode, name);
         if (value != null) return Answer.ok(value);
         return Answer.refused(metadata.view().attributes(inode) == null ? Errno.ESTALE : Errno.ENODATA);
@@ -1236,7 +1271,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             throws IOException, InterruptedException {
         if (name.length == 0 || name.length > XATTR_NAME_MAX) return Answer.refused(Errno.ERANGE);
         if (value.length > XATTR_VALUE_MAX) return Answer.refused(Errno.E2BIG);
-        if (startsWith(name, "system.")) return Answer.refused(Errno.EOPNOTSUPP);
+        if (isSystem(name)) return Answer.refused(Errno.EOPNOTSUPP);
         if (readOnly(inode)) return Answer.refused(Errno.EROFS);
         Outcome outcome = proposeFor(inode, new Command.SetXattr(inode, name, value, mode));
         return outcome instanceof Outcome.Refused(Errno errno) ? stale(errno) : done();
@@ -1245,15 +1280,30 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     @Override
     public Answer<Void> removeXattr(InodeId inode, byte[] name) throws IOException, InterruptedException {
         if (name.length == 0 || name.length > XATTR_NAME_MAX) return Answer.refused(Errno.ERANGE);
-        if (startsWith(name, "system.")) return Answer.refused(Errno.EOPNOTSUPP);
+        if (isSystem(name)) return Answer.refused(Errno.EOPNOTSUPP);
         if (readOnly(inode)) return Answer.refused(Errno.EROFS);
         Outcome outcome = proposeFor(inode, new Command.RemoveXattr(inode, name));
         return outcome instanceof Outcome.Refused(Errno errno) ? stale(errno) : done();
     }
 
-    private static boolean startsWith(byte[] name, String prefix) {
-        byte[] start = prefix.getBytes(StandardCharsets.US_ASCII);
-        return name.length >= start.length && java.util.Arrays.equals(name, 0, start.length, start, 0, start.length);
+    private static boolean isSystem(byte[] name) {
+        return name.length >= SYSTEM.length
+                && java.util.Arrays.equals(name, 0, SYSTEM.length, SYSTEM, 0, SYSTEM.length);
+    }
+
+    @Override
+    public Answer<Void> setAcl(InodeId inode, boolean isDefault, byte[] acl, boolean killSetgid)
+            throws IOException, InterruptedException {
+        if (readOnly(inode)) return Answer.refused(Errno.EROFS);
+        Outcome outcome = proposeFor(inode, new Command.SetAcl(inode, isDefault, acl, killSetgid));
+        return outcome instanceof Outcome.Refused(Errno errno) ? stale(errno) : done();
+    }
+
+    @Override
+    public Answer<Void> setFlags(InodeId inode, int flags) throws IOException, InterruptedException {
+        if (readOnly(inode)) return Answer.refused(Errno.EROFS);
+        Outcome outcome = proposeFor(inode, new Command.SetFlags(inode, flags));
+        return outcome instanceof Outcome.Refused(Errno errno) ? stale(errno) : done();
     }
 
     // ---- the whole

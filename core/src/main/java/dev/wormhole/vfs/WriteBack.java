@@ -140,8 +140,13 @@ final class WriteBack {
 
     // ---- taking bytes
 
-    /** Takes the buffer's bytes, as many as there is space for. The handle is writable and the range is valid. */
-    Answer<Integer> write(OpenFile file, long offset, ByteBuffer bytes, long nowNanos, boolean killPrivileges)
+    /**
+     * Takes the buffer's bytes, as many as there is space for. The handle is writable and the range is valid.
+     *
+     * @param append the offset does not count
+     */
+    Answer<Integer> write(
+            OpenFile file, boolean append, long offset, ByteBuffer bytes, long nowNanos, boolean killPrivileges)
             throws IOException, InterruptedException {
         OpenInode inode = file.inode;
         waitForRoom(inode, bytes.remaining());
@@ -153,8 +158,8 @@ final class WriteBack {
             boolean wait = false;
             inode.lock.lock();
             try {
-                if (!(file.append ? inode.hasWrites() : inode.hasAppends())) {
-                    take(inode, file, offset + bytes.position() - start, bytes, nowNanos, killPrivileges);
+                if (!(append ? inode.hasWrites() : inode.hasAppends())) {
+                    take(inode, file, append, offset + bytes.position() - start, bytes, nowNanos, killPrivileges);
                     return Answer.ok(bytes.position() - start);
                 }
             } catch (TransitFullException e) {
@@ -189,12 +194,18 @@ final class WriteBack {
 
     /** Takes all bytes; on an exception those up to the buffer's position. The lock is held. */
     private void take(
-            OpenInode inode, OpenFile file, long offset, ByteBuffer bytes, long nowNanos, boolean killPrivileges)
+            OpenInode inode,
+            OpenFile file,
+            boolean append,
+            long offset,
+            ByteBuffer bytes,
+            long nowNanos,
+            boolean killPrivileges)
             throws IOException {
-        Generation into = current(inode, file.append);
+        Generation into = current(inode, append);
         int start = bytes.position();
         long stagedBefore = into.stagedBytes;
-        if (file.append && into.appended == 0) into.appendExpectedAt = offset;
+        if (append && into.appended == 0) into.appendExpectedAt = offset;
         boolean sealed = false;
         try {
             sealed = into.take(store, nextId, this::admit, offset, bytes);

@@ -7,14 +7,18 @@ import static dev.wormhole.namespace.TestLog.rename;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.wormhole.model.Acl;
 import dev.wormhole.model.Errno;
 import dev.wormhole.model.Extent;
 import dev.wormhole.model.FileType;
 import dev.wormhole.model.HolderState;
 import dev.wormhole.model.Ids;
 import dev.wormhole.model.Incarnation;
+import dev.wormhole.model.InodeFlags;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
@@ -110,6 +114,154 @@ final class NamespaceTest {
         InodeId sub = log.directory(d, "sub");
         assertThat(log.stat(sub).gid()).isEqualTo(77);
         assertThat(log.stat(sub).permissions()).isEqualTo(02755);
+    }
+
+    // ---- ACLs and flags
+
+    /** user::rwx user:5:r-x group::rwx mask::rwx other::r-- */
+    private static final byte[] LIST = acl(1, 7, -1, 2, 5, 5, 4, 7, -1, 16, 7, -1, 32, 4, -1);
+
+    /** Entries of tag, permissions, id. */
+    private static byte[] acl(int... entries) {
+        var to = ByteBuffer.allocate(4 + entries.length / 3 * 8)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putInt(2);
+        for (int i = 0; i < entries.length; i += 3)
+            to.putShort((short) entries[i]).putShort((short) entries[i + 1]).putInt(entries[i + 2]);
+        return to.array();
+    }
+
+    private Command creation(InodeId parent, String as, InodeId inode, FileType type, int permissions, int umask) {
+        return new Command.Create(parent, name(as), inode, type, permissions, 5, 6, 0, new byte[0], umask);
+    }
+
+    @Test
+    void theUmaskCountsWhereNoDefaultAclDoes() {
+        InodeId d = log.directory(ROOT, "d");
+        InodeId plain = log.id();
+        log.done(creation(d, "plain", plain, FileType.REGULAR, 04666, 027));
+        assertThat(log.stat(plain).permissions()).isEqualTo(04640);
+        log.done(new Command.SetAcl(d, true, LIST, false));
+        assertThat(log.stat(d).permissions()).isEqualTo(0755);
+        InodeId f = log.id();
+        log.done(creation(d, "f", f, FileType.REGULAR, 0666, 077));
+        assertThat(log.stat(f).permissions()).isEqualTo(0664);
+        assertThat(log.view().xattr(f, Acl.ACCESS)).isEqualTo(acl(1, 6, -1, 2, 5, 5, 4, 7, -1, 16, 6, -1, 32, 4, -1));
+        assertThat(log.view().xattr(f, Acl.DEFAULT)).isNull();
+        InodeId sub = log.id();
+        log.done(creation(d, "sub", sub, FileType.DIRECTORY, 0700, 0));
+        assertThat(log.stat(sub).permissions()).isEqualTo(0700);
+        assertThat(log.view().xattr(sub, Acl.DEFAULT)).isEqualTo(LIST);
+        InodeId unnamed = log.id();
+        log.done(new Command.CreateOrphan(unnamed, 0600, 5, 6, POD1, d, 022));
+        assertThat(log.view().xattrNames(unnamed)).containsExactly(Acl.ACCESS);
+        assertThat(log.stat(unnamed).permissions()).isEqualTo(0600);
+        InodeId link = log.id();
+        log.done(new Command.Create(d, name("l"), link, FileType.SYMLINK, 0777, 0, 0, 0, new byte[] {'x'}, 022));
+        assertThat(log.stat(link).permissions()).isEqualTo(0777);
+        assertThat(log.view().xattrNames(link)).isEmpty();
+    }
+
+    @Test
+    void anAclAndThePermissionsFollowEachOther() {
+        InodeId f = log.file(ROOT, "f");
+        log.done(new Command.SetAttributes(f, 02644, null, null, null, null, null, false));
+        log.done(new Command.SetAcl(f, false, LIST, false));
+        assertThat(log.stat(f).permissions()).isEqualTo(02774);
+        log.done(new Command.SetAttributes(f, 0750, null, null, null, null, null, false));
+        assertThat(log.view().xattr(f, Acl.ACCESS)).isEqualTo(acl(1, 7, -1, 2, 5, 5, 4, 7, -1, 16, 5, -1, 32, 0, -1));
+        log.done(new Command.SetAcl(f, false, acl(1, 6, -1, 4, 4, -1, 32, 0, -1), false));
+        assertThat(log.stat(f).permissions()).isEqualTo(0640);
+        assertThat(log.view().xattrNames(f)).isEmpty();
+        log.refused(new Command.SetAcl(f, false, new byte[0], false), Errno.ENODATA);
+        log.done(new Command.SetAttributes(f, 02755, null, null, null, null, null, false));
+        log.done(new Command.SetAcl(f, false, LIST, true));
+        assertThat(log.stat(f).permissions()).isEqualTo(0774);
+        log.done(new Command.SetAcl(f, false, new byte[0], false));
+        assertThat(log.stat(f).permissions()).isEqualTo(0774);
+    }
+
+    @Test
+    void anAclIsRefusedWhereItIsNone() {
+        InodeId f = log.file(ROOT, "f");
+        log.refused(new Command.SetAcl(f, true, LIST, false), Errno.EACCES);
+        log.refused(new Command.SetAcl(f, false, new byte[] {2, 0, 0, 0, 1}, false), Errno.EINVAL);
+        log.refused(new Command.SetAcl(f, false, acl(1, 6, -1, 4, 4, -1), false), Errno.EINVAL); // nothing for others
+        log.refused(new Command.SetAcl(f, false, acl(1, 6, -1, 2, 7, 5, 4, 4, -1, 32, 0, -1), false), Errno.EINVAL);
+        log.refused(new Command.SetAcl(f, false, acl(1, 8, -1, 4, 4, -1, 32, 0, -1), false), Errno.EINVAL);
+        log.refused(
+                new Command.SetAcl(f, false, acl(1, 6, -1, 2, 7, 5, 2, 7, 5, 4, 4, -1, 16, 7, -1, 32, 0, -1), false),
+                Errno.EINVAL);
+        InodeId link = log.id();
+        log.done(new Command.Create(ROOT, name("l"), link, FileType.SYMLINK, 0777, 0, 0, 0, new byte[] {'x'}));
+        log.refused(new Command.SetAcl(link, false, LIST, false), Errno.EOPNOTSUPP);
+    }
+
+    @Test
+    void whatIsImmutableStaysAsItIs() {
+        InodeId d = log.directory(ROOT, "d");
+        InodeId f = log.file(d, "f");
+        InodeId g = log.file(d, "g");
+        long plain = log.stat(f).changedNanos();
+        log.done(new Command.SetFlags(f, InodeFlags.IMMUTABLE));
+        assertThat(log.stat(f).flags()).isEqualTo(InodeFlags.IMMUTABLE);
+        assertThat(log.stat(f).changedNanos()).isGreaterThan(plain);
+        log.refused(new Command.Unlink(d, name("f"), f), Errno.EPERM);
+        log.refused(new Command.Link(f, ROOT, name("h")), Errno.EPERM);
+        log.refused(rename(d, "f", f, ROOT, "h", null), Errno.EPERM);
+        log.refused(rename(d, "g", g, d, "f", f), Errno.EPERM);
+        log.refused(new Command.SetAttributes(f, 0600, null, null, null, null, null, false), Errno.EPERM);
+        log.refused(new Command.SetAttributes(f, null, null, null, 0L, null, null, false), Errno.EPERM);
+        log.refused(new Command.SetAttributes(f, null, null, null, null, 1L, null, false), Errno.EPERM);
+        byte[] x = {'u', '.', 'x'};
+        log.refused(new Command.SetXattr(f, x, x, Command.XattrMode.ANY), Errno.EPERM);
+        log.refused(new Command.RemoveXattr(f, x), Errno.EPERM);
+        log.refused(new Command.SetAcl(f, false, LIST, false), Errno.EPERM);
+        log.done(new Command.SetFlags(f, 0));
+        log.done(new Command.SetFlags(d, InodeFlags.IMMUTABLE));
+        log.refused(new Command.Unlink(d, name("f"), f), Errno.EPERM);
+        log.refused(TestLog.creation(d, "new", log.id(), FileType.REGULAR), Errno.EPERM);
+        log.refused(new Command.CreateOrphan(log.id(), 0600, 0, 0, POD1, d, 0), Errno.EPERM);
+        log.refused(new Command.Link(f, d, name("h")), Errno.EPERM);
+        log.refused(rename(d, "f", f, ROOT, "h", null), Errno.EPERM);
+        log.done(new Command.SetAttributes(f, 0600, null, null, 9L, null, null, false)); // what is in it is free
+    }
+
+    /** What was accepted before is never refused afterwards. */
+    @Test
+    void bytesWrittenBeforeAreCommittedToAnImmutableFile() {
+        InodeId f = log.file(ROOT, "f");
+        log.done(new Command.SetFlags(f, InodeFlags.IMMUTABLE));
+        log.write(f, 0, 100, 1, POD1);
+        assertThat(log.stat(f).size()).isEqualTo(100);
+    }
+
+    @Test
+    void anAppendOnlyDirectoryTakesNamesAndGivesNoneBack() {
+        InodeId d = log.directory(ROOT, "d");
+        InodeId f = log.file(ROOT, "f");
+        log.done(new Command.SetFlags(d, InodeFlags.APPEND));
+        InodeId g = log.file(d, "g");
+        log.done(rename(ROOT, "f", f, d, "f", null));
+        log.refused(new Command.Unlink(d, name("g"), g), Errno.EPERM);
+        log.refused(rename(d, "g", g, ROOT, "g", null), Errno.EPERM);
+        log.refused(rename(d, "g", g, d, "f", f), Errno.EPERM);
+    }
+
+    @Test
+    void flagsAreInheritedWhereTheyMeanSomething() {
+        InodeId d = log.directory(ROOT, "d");
+        int all = InodeFlags.NOATIME | InodeFlags.SYNC | InodeFlags.DIRSYNC | InodeFlags.NODUMP;
+        log.done(new Command.SetFlags(d, all | InodeFlags.APPEND));
+        assertThat(log.stat(log.directory(d, "sub")).flags()).isEqualTo(all);
+        assertThat(log.stat(log.file(d, "f")).flags()).isEqualTo(all & ~InodeFlags.DIRSYNC);
+        InodeId f = log.file(ROOT, "f");
+        log.refused(new Command.SetFlags(f, InodeFlags.DIRSYNC), Errno.EOPNOTSUPP);
+        log.refused(new Command.SetFlags(f, 1), Errno.EOPNOTSUPP);
+        log.done(new Command.SetFlags(f, InodeFlags.APPEND));
+        log.done(new Command.SetFlags(f, 0)); // its row is as before
+        assertThat(log.stat(f).flags()).isZero();
+        assertThat(log.view().path(f)).isEqualTo("/f");
     }
 
     @Test

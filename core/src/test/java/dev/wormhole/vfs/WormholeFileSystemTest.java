@@ -14,10 +14,12 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.wormhole.model.Acl;
 import dev.wormhole.model.Attributes;
 import dev.wormhole.model.Errno;
 import dev.wormhole.model.FileName;
 import dev.wormhole.model.FileType;
+import dev.wormhole.model.InodeFlags;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
 import dev.wormhole.namespace.Command;
@@ -28,6 +30,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
@@ -710,6 +713,122 @@ class WormholeFileSystemTest {
         podB.disconnected = false;
         b.close(handle);
         assertThat(text(a.content("f"))).isEqualTo("Here");
+    }
+
+    @Test
+    void anImmutableFileRefusesItsOpenHandlesOnEveryPod() throws Exception {
+        a.put("f", bytes("as it was"));
+        InodeId f = a.inode("f");
+        long here = a.open("f", O_RDWR);
+        long there = b.open("f", O_RDWR);
+        long paged = b.open("f", O_RDWR);
+        b.write(paged, 0, bytes("A"));
+        ok(a.files().setFlags(f, InodeFlags.IMMUTABLE));
+        network.settle();
+        assertThat(b.stat("f").flags()).isEqualTo(InodeFlags.IMMUTABLE);
+        for (Program program : List.of(a, b)) {
+            long handle = program == a ? here : there;
+            assertThat(refusal(() -> ok(program.files().write(handle, 0, ByteBuffer.wrap(bytes("x")), false))))
+                    .isEqualTo(Errno.EPERM);
+            assertThat(refusal(() -> ok(program.files().allocate(handle, 0, 100, 0))))
+                    .isEqualTo(Errno.EPERM);
+            assertThat(refusal(() -> program.open("f", O_RDWR))).isEqualTo(Errno.EPERM);
+            assertThat(refusal(() -> program.open("f", O_RDWR | O_APPEND))).isEqualTo(Errno.EPERM);
+            assertThat(refusal(() -> program.open("f", O_TRUNC))).isEqualTo(Errno.EPERM);
+            assertThat(refusal(() -> {
+                        program.truncate(handle, f, 0);
+                        return null;
+                    }))
+                    .isEqualTo(Errno.EPERM);
+        }
+        // what programs had written into pages before is not lost, nor what was not committed yet
+        ok(b.files().write(paged, 3, ByteBuffer.wrap(bytes("IT")), FileSystem.FROM_PAGES | FileSystem.AT_OFFSET));
+        b.close(paged);
+        assertThat(text(a.content("f"))).isEqualTo("As IT was");
+        ok(b.files().setFlags(f, 0));
+        network.settle();
+        a.write(here, 0, bytes("a"));
+        a.close(here);
+        b.close(there);
+    }
+
+    @Test
+    void anAppendOnlyFileGrowsAndIsNeverRewritten() throws Exception {
+        a.put("f", bytes("1"));
+        InodeId f = a.inode("f");
+        ok(a.files().setFlags(f, InodeFlags.APPEND));
+        network.settle();
+        assertThat(refusal(() -> b.open("f", O_RDWR))).isEqualTo(Errno.EPERM);
+        assertThat(refusal(() -> b.open("f", O_RDWR | O_APPEND | O_TRUNC))).isEqualTo(Errno.EPERM);
+        long handle = b.open("f", O_RDWR | O_APPEND);
+        b.write(handle, 0, bytes("2"));
+        assertThat(refusal(() -> ok(b.files().write(handle, 0, ByteBuffer.wrap(bytes("x")), FileSystem.AT_OFFSET))))
+                .isEqualTo(Errno.EPERM);
+        assertThat(refusal(() -> ok(b.files().allocate(handle, 0, 1, 3)))).isEqualTo(Errno.EPERM);
+        b.close(handle);
+        assertThat(text(a.content("f"))).isEqualTo("12");
+        var touched = new FileSystem.Changes(null, null, null, null, 5L, 5L, false, false);
+        ok(a.files().setAttributes(f, 0, touched));
+        var chosen = new FileSystem.Changes(null, null, null, null, 5L, 5L, false, true);
+        assertThat(refusal(() -> ok(a.files().setAttributes(f, 0, chosen)))).isEqualTo(Errno.EPERM);
+    }
+
+    @Test
+    void anAppendHandleThatTookItBackWritesWhereItSays() throws Exception {
+        a.put("f", bytes("0123456789"));
+        long handle = a.open("f", O_RDWR | O_APPEND);
+        a.write(handle, 0, bytes("ab"));
+        ok(a.files().write(handle, 2, ByteBuffer.wrap(bytes("--")), FileSystem.AT_OFFSET));
+        a.write(handle, 0, bytes("cd"));
+        a.close(handle);
+        assertThat(text(b.content("f"))).isEqualTo("01--456789abcd");
+    }
+
+    @Test
+    void readingAFileThatKeepsItsAccessTimeLeavesItAsItIs() throws Exception {
+        a.put("f", bytes("x"));
+        a.put("g", bytes("x"));
+        InodeId f = a.inode("f");
+        ok(a.files().setFlags(f, InodeFlags.NOATIME));
+        for (String name : List.of("f", "g")) {
+            var old = new FileSystem.Changes(null, null, null, null, 5L, null, false);
+            ok(a.files().setAttributes(a.inode(name), 0, old));
+            a.content(name);
+        }
+        assertThat(a.stat("f").accessedNanos()).isEqualTo(5);
+        assertThat(a.stat("g").accessedNanos()).isGreaterThan(5);
+    }
+
+    @Test
+    void aWriteToASyncedFileIsCommittedWhenItIsAnswered() throws Exception {
+        a.put("f", bytes("x"));
+        ok(a.files().setFlags(a.inode("f"), InodeFlags.SYNC));
+        long handle = a.open("f", O_RDWR);
+        a.write(handle, 1, bytes("y"));
+        network.settle();
+        assertThat(text(b.content("f"))).isEqualTo("xy");
+        a.close(handle);
+    }
+
+    @Test
+    void aDefaultAclReachesNewFilesOnEveryPod() throws Exception {
+        byte[] acl = HexFormat.of()
+                .parseHex("0200000001000700ffffffff020005000500000004000700ffffffff10000700ffffffff20000400ffffffff");
+        InodeId d = a.mkdir("d");
+        ok(a.files().setAcl(d, true, acl, false));
+        network.settle();
+        var caller = new FileSystem.Caller(1000, 1000, 1, 077);
+        var made = ok(b.files().create(caller, d, FileName.of("f"), 0666, O_RDWR));
+        assertThat(made.entry().attributes().permissions()).isEqualTo(0664);
+        b.close(made.opened().handle());
+        assertThat(ok(a.files().xattr(made.entry().attributes().inode(), Acl.ACCESS)))
+                .hasSize(acl.length);
+        assertThat(refusal(() -> ok(a.files().setXattr(d, Acl.ACCESS, acl, Command.XattrMode.ANY))))
+                .isEqualTo(Errno.EOPNOTSUPP);
+        ok(b.files().setAcl(d, true, new byte[0], false));
+        var plain = ok(b.files().create(caller, d, FileName.of("g"), 0666, O_RDWR));
+        assertThat(plain.entry().attributes().permissions()).isEqualTo(0600);
+        b.close(plain.opened().handle());
     }
 
     @Test

@@ -8,6 +8,7 @@ public final class Flags {
     public static final long ATOMIC_O_TRUNC = 1L << 3;
     public static final long EXPORT_SUPPORT = 1L << 4;
     public static final long BIG_WRITES = 1L << 5;
+    public static final long DONT_MASK = 1L << 6;
     public static final long FLOCK_LOCKS = 1L << 10;
     public static final long AUTO_INVAL_DATA = 1L << 12;
     public static final long DO_READDIRPLUS = 1L << 13;

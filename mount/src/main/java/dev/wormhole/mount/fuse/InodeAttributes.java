@@ -7,6 +7,7 @@ package dev.wormhole.mount.fuse;
  * @param blocks of 512 bytes
  * @param mode type and permission bits
  * @param device st_rdev in the kernel's 32-bit encoding
+ * @param flags FS_..._FL bits of FS_IOC_GETFLAGS
  */
 public record InodeAttributes(
         long inode,
@@ -20,4 +21,5 @@ public record InodeAttributes(
         int links,
         int uid,
         int gid,
-        int device) {}
+        int device,
+        int flags) {}

@@ -28,7 +28,7 @@ public record Negotiation(
 
     /**
      * Left out on purpose: POSIX_LOCKS and FLOCK_LOCKS (the kernel's own locks work without), WRITEBACK_CACHE (per mount,
-     * ignores sizes changed elsewhere), POSIX_ACL, NO_OPEN (close-to-open needs OPEN), ASYNC_DIO (leaves stale pages).
+     * ignores sizes changed elsewhere), NO_OPEN (close-to-open needs OPEN), ASYNC_DIO (leaves stale pages).
      * AUTO_INVAL_DATA would drop a writer's own pages with each change of mtime. EXPLICIT_INVAL_DATA would keep pages when
      * a size changes elsewhere, and the zeros behind the old end in the last page would be read as data; without both, a
      * changed size drops a file's pages and nothing else does but OPEN and notifications. CACHE_SYMLINKS is safe as an
@@ -38,6 +38,8 @@ public record Negotiation(
             | Flags.ASYNC_READ
             | Flags.ATOMIC_O_TRUNC
             | Flags.EXPORT_SUPPORT
+            | Flags.POSIX_ACL
+            | Flags.DONT_MASK
             | Flags.DO_READDIRPLUS
             | Flags.READDIRPLUS_AUTO
             | Flags.PARALLEL_DIROPS

@@ -34,6 +34,7 @@ public final class Opcode {
     public static final int CREATE = 35;
     public static final int INTERRUPT = 36;
     public static final int DESTROY = 38;
+    public static final int IOCTL = 39;
     public static final int BATCH_FORGET = 42;
     public static final int FALLOCATE = 43;
     public static final int READDIRPLUS = 44;

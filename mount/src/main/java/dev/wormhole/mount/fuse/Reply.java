@@ -13,6 +13,9 @@ public sealed interface Reply {
     int HEADER_BYTES = 16;
 
     int BLOCK_BYTES = 4096;
+    /** STATX_ATTR_IMMUTABLE, APPEND and NODUMP: the bits of FS_IOC_GETFLAGS. */
+    int STATX_FLAGS = 0x70;
+
     int NAME_BYTES_MAX = 255;
 
     /** @param errno positive */
@@ -54,6 +57,9 @@ public sealed interface Reply {
     record Wide(long value) implements Reply {}
 
     record Bytes(byte[] bytes) implements Reply {}
+
+    /** What an IOCTL that succeeded answers. */
+    record Controlled(byte[] bytes) implements Reply {}
 
     /** The bytes stand behind the header's place already. */
     record InPlace(int length) implements Reply {}
@@ -99,6 +105,11 @@ public sealed interface Reply {
             case Bytes(byte[] bytes) -> {
                 putBytes(out, bytes);
                 yield bytes.length;
+            }
+            case Controlled(byte[] bytes) -> {
+                clear(out, 16);
+                putBytes(out + 16, bytes);
+                yield 16 + bytes.length;
             }
             case InPlace(int bytes) -> bytes;
             case Space space -> space(space, out);
@@ -168,6 +179,7 @@ public sealed interface Reply {
         long x = out + 32;
         putInt(x, 0xfff); // STATX_BASIC_STATS | STATX_BTIME
         putInt(x + 4, BLOCK_BYTES);
+        putLong(x + 8, a.flags() & STATX_FLAGS);
         putInt(x + 16, a.links());
         putInt(x + 20, a.uid());
         putInt(x + 24, a.gid());
@@ -175,6 +187,7 @@ public sealed interface Reply {
         putLong(x + 32, a.inode());
         putLong(x + 40, a.size());
         putLong(x + 48, a.blocks());
+        putLong(x + 56, STATX_FLAGS);
         time(a.accessedNanos(), x + 64, x + 72);
         time(a.bornNanos(), x + 80, x + 88);
         time(a.changedNanos(), x + 96, x + 104);

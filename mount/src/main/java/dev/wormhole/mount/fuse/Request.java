@@ -16,6 +16,9 @@ public sealed interface Request {
     /** Header and struct fuse_write_in: a WRITE's bytes begin this far behind the request. */
     int WRITE_PAYLOAD_OFFSET = 80;
 
+    /** Of the years 1677 to 2262, which nanoseconds in 64 bits can tell. */
+    long SECONDS_MAX = Long.MAX_VALUE / 1_000_000_000;
+
     Header header();
 
     /**
@@ -73,10 +76,10 @@ public sealed interface Request {
 
     record Symlink(Header header, byte[] name, byte[] target) implements Request {}
 
-    /** The umask is applied already. */
-    record MkNod(Header header, byte[] name, int mode, int device) implements Request {}
+    /** The umask is the caller's, not applied yet (where {@link Flags#DONT_MASK} was agreed). */
+    record MkNod(Header header, byte[] name, int mode, int device, int umask) implements Request {}
 
-    record MkDir(Header header, byte[] name, int mode) implements Request {}
+    record MkDir(Header header, byte[] name, int mode, int umask) implements Request {}
 
     record Unlink(Header header, byte[] name) implements Request {}
 
@@ -95,8 +98,20 @@ public sealed interface Request {
 
     record Read(Header header, long handle, long offset, int size) implements Request {}
 
-    /** @param payload address of {@code size} bytes in the buffer that the request was decoded from */
-    record Write(Header header, long handle, long offset, int size, long payload, boolean killPrivileges)
+    /**
+     * @param payload address of {@code size} bytes in the buffer that the request was decoded from
+     * @param fromPages written by a mapping, now laid down by the kernel
+     * @param openFlags the descriptor's flags as they are now
+     */
+    record Write(
+            Header header,
+            long handle,
+            long offset,
+            int size,
+            long payload,
+            boolean killPrivileges,
+            boolean fromPages,
+            int openFlags)
             implements Request {}
 
     record StatFs(Header header) implements Request {}
@@ -107,7 +122,8 @@ public sealed interface Request {
 
     record Fsync(Header header, long handle, boolean dataOnly) implements Request {}
 
-    record SetXattr(Header header, byte[] name, byte[] value, int flags) implements Request {
+    /** @param killSetgid an ACL by a caller that is not of the file's group */
+    record SetXattr(Header header, byte[] name, byte[] value, int flags, boolean killSetgid) implements Request {
         public static final int CREATE = 1;
         public static final int REPLACE = 2;
     }
@@ -131,9 +147,9 @@ public sealed interface Request {
 
     record FsyncDir(Header header, long handle, boolean dataOnly) implements Request {}
 
-    record Create(Header header, byte[] name, int flags, int mode) implements Request {}
+    record Create(Header header, byte[] name, int flags, int mode, int umask) implements Request {}
 
-    record TmpFile(Header header, int flags, int mode) implements Request {}
+    record TmpFile(Header header, int flags, int mode, int umask) implements Request {}
 
     /** No reply, unless it must be asked again. @param interrupted the unique of the request it is about */
     record Interrupt(Header header, long interrupted) implements Request {}
@@ -148,6 +164,9 @@ public sealed interface Request {
     record CopyFileRange(
             Header header, long handle, long offset, long toHandle, long toOffset, long length, boolean wide)
             implements Request {}
+
+    /** @param in what the program gave; @param outBytes room for the answer */
+    record Ioctl(Header header, int command, byte[] in, int outBytes) implements Request {}
 
     record SyncFs(Header header) implements Request {}
 
@@ -188,8 +207,14 @@ public sealed interface Request {
                 yield new Symlink(header, name, name(opcode, in + name.length + 1, end));
             }
             case Opcode.MKNOD ->
-                new MkNod(header, name(opcode, in + 16, end), getInt(need(opcode, in, 16, end)), getInt(in + 4));
-            case Opcode.MKDIR -> new MkDir(header, name(opcode, in + 8, end), getInt(need(opcode, in, 8, end)));
+                new MkNod(
+                        header,
+                        name(opcode, in + 16, end),
+                        getInt(need(opcode, in, 16, end)),
+                        getInt(in + 4),
+                        getInt(in + 8));
+            case Opcode.MKDIR ->
+                new MkDir(header, name(opcode, in + 8, end), getInt(need(opcode, in, 8, end)), getInt(in + 4));
             case Opcode.UNLINK -> new Unlink(header, name(opcode, in, end));
             case Opcode.RMDIR -> new RmDir(header, name(opcode, in, end));
             case Opcode.RENAME -> rename(header, getLong(need(opcode, in, 8, end)), in + 8, end, 0);
@@ -201,7 +226,16 @@ public sealed interface Request {
             case Opcode.WRITE -> {
                 int size = size(opcode, need(opcode, in, 40, end) + 16);
                 need(opcode, in + 40, size, end);
-                yield new Write(header, getLong(in), getLong(in + 8), size, in + 40, (getInt(in + 20) & 4) != 0);
+                int how = getInt(in + 20);
+                yield new Write(
+                        header,
+                        getLong(in),
+                        getLong(in + 8),
+                        size,
+                        in + 40,
+                        (how & 4) != 0,
+                        (how & 1) != 0,
+                        getInt(in + 32));
             }
             case Opcode.STATFS -> new StatFs(header);
             case Opcode.RELEASE -> new Release(header, getLong(need(opcode, in, 24, end)));
@@ -211,7 +245,7 @@ public sealed interface Request {
                 int size = size(opcode, need(opcode, in, 16, end));
                 byte[] name = name(opcode, in + 16, end);
                 long value = need(opcode, in + 16 + name.length + 1, size, end);
-                yield new SetXattr(header, name, getBytes(value, size), getInt(in + 4));
+                yield new SetXattr(header, name, getBytes(value, size), getInt(in + 4), (getInt(in + 8) & 1) != 0);
             }
             case Opcode.GETXATTR ->
                 new GetXattr(header, name(opcode, in + 8, end), size(opcode, need(opcode, in, 8, end)));
@@ -229,8 +263,19 @@ public sealed interface Request {
             case Opcode.RELEASEDIR -> new ReleaseDir(header, getLong(need(opcode, in, 24, end)));
             case Opcode.FSYNCDIR -> new FsyncDir(header, getLong(need(opcode, in, 16, end)), (getInt(in + 8) & 1) != 0);
             case Opcode.CREATE ->
-                new Create(header, name(opcode, in + 16, end), getInt(need(opcode, in, 16, end)), getInt(in + 4));
-            case Opcode.TMPFILE -> new TmpFile(header, getInt(need(opcode, in, 16, end)), getInt(in + 4));
+                new Create(
+                        header,
+                        name(opcode, in + 16, end),
+                        getInt(need(opcode, in, 16, end)),
+                        getInt(in + 4),
+                        getInt(in + 8));
+            case Opcode.TMPFILE ->
+                new TmpFile(header, getInt(need(opcode, in, 16, end)), getInt(in + 4), getInt(in + 8));
+            case Opcode.IOCTL -> {
+                int size = size(opcode, need(opcode, in, 32, end) + 24);
+                long given = need(opcode, in + 32, size, end);
+                yield new Ioctl(header, getInt(in + 12), getBytes(given, size), size(opcode, in + 28));
+            }
             case Opcode.INTERRUPT -> new Interrupt(header, getLong(need(opcode, in, 8, end)));
             case Opcode.DESTROY -> new Destroy(header);
             case Opcode.FALLOCATE ->
@@ -276,11 +321,18 @@ public sealed interface Request {
                 valid,
                 (valid & SetAttr.HANDLE) != 0 ? getLong(in + 8) : 0,
                 getLong(in + 16),
-                getLong(in + 32) * 1_000_000_000 + getInt(in + 56),
-                getLong(in + 40) * 1_000_000_000 + getInt(in + 60),
+                nanos(getLong(in + 32), getInt(in + 56)),
+                nanos(getLong(in + 40), getInt(in + 60)),
                 getInt(in + 68),
                 getInt(in + 76),
                 getInt(in + 80));
+    }
+
+    /** The nearest time that can be told: as Linux, times beyond a filesystem's reach become its last or first. */
+    private static long nanos(long seconds, int rest) {
+        if (seconds >= SECONDS_MAX) return Long.MAX_VALUE;
+        if (seconds < -SECONDS_MAX) return Long.MIN_VALUE;
+        return seconds * 1_000_000_000 + rest;
     }
 
     private static Rename rename(Header header, long newDirectory, long names, long end, int flags) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.mount.linux;
 
+import dev.wormhole.model.Acl;
 import dev.wormhole.model.Answer;
 import dev.wormhole.model.Attributes;
 import dev.wormhole.model.Errno;
@@ -19,6 +20,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.InstantSource;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -26,15 +28,14 @@ import org.jspecify.annotations.Nullable;
 /** What each request asks of the {@link FileSystem}, and the answer as a reply. Thread-safe. */
 final class Operations {
     private static final Reply ENOSYS = new Reply.Failed(Errno.ENOSYS.number());
-    private static final Reply NOT_SUPPORTED = new Reply.Failed(Errno.EOPNOTSUPP.number());
-    private static final int ENOTTY = 25;
-    private static final int IOCTL = 39;
+    private static final int O_APPEND = 02000;
     private static final int O_TRUNC = 01000;
     private static final int SET_IDS = 06000;
     private static final int UID_OR_GID = Request.SetAttr.UID | Request.SetAttr.GID;
     private static final int ANYTHING =
             UID_OR_GID | Request.SetAttr.MODE | Request.SetAttr.SIZE | Request.SetAttr.ATIME | Request.SetAttr.MTIME;
-    private static final byte[] SYSTEM_XATTRS = "system.".getBytes(StandardCharsets.US_ASCII);
+    private static final byte[] TRUSTED = "trusted.".getBytes(StandardCharsets.US_ASCII);
+    private static final byte[] NOTHING = {};
     /** Most bytes that a reply of 32 bits can tell of, in whole pages. */
     private static final long COPY_BYTES_MAX = 0x7fff_f000L;
 
@@ -75,9 +76,7 @@ final class Operations {
                 yield reply(fs.read(r.handle(), r.offset(), payload(slab).payload(size)), Reply.InPlace::new);
             }
             case Request.Write r ->
-                reply(
-                        fs.write(r.handle(), r.offset(), payload(slab).payload(r.size()), r.killPrivileges()),
-                        Reply.Written::new);
+                reply(fs.write(r.handle(), r.offset(), payload(slab).payload(r.size()), how(r)), Reply.Written::new);
             case Request.Open r -> open(r);
             case Request.Flush(var _, long handle) -> done(fs.flush(handle));
             case Request.Release(var _, long handle) -> {
@@ -103,17 +102,20 @@ final class Operations {
                 yield null;
             }
             case Request.Create r -> create(r);
-            case Request.TmpFile(var h, int flags, int mode) ->
-                reply(fs.createUnnamed(caller(h), node(h), mode & 07777, flags), Operations::createdReply);
+            case Request.TmpFile(var h, int flags, int mode, int umask) ->
+                reply(fs.createUnnamed(caller(h, umask), node(h), mode & 07777, flags), Operations::createdReply);
             case Request.SetAttr r -> setAttributes(r);
             case Request.ReadLink(var h) -> reply(fs.readSymlink(node(h)), Reply.Bytes::new);
-            case Request.Symlink(var h, byte[] name, byte[] target) -> make(h, name, FileType.SYMLINK, 0777, 0, target);
-            case Request.MkNod(var h, byte[] name, int mode, int device) -> {
+            case Request.Symlink(var h, byte[] name, byte[] target) ->
+                make(caller(h, 0), h, name, FileType.SYMLINK, 0777, 0, target);
+            case Request.MkNod(var h, byte[] name, int mode, int device, int umask) -> {
                 FileType type = FileType.ofMode(mode);
-                yield type == null ? refused(Errno.EINVAL) : make(h, name, type, mode & 07777, device, new byte[0]);
+                yield type == null
+                        ? refused(Errno.EINVAL)
+                        : make(caller(h, umask), h, name, type, mode & 07777, device, new byte[0]);
             }
-            case Request.MkDir(var h, byte[] name, int mode) ->
-                make(h, name, FileType.DIRECTORY, mode & 07777, 0, new byte[0]);
+            case Request.MkDir(var h, byte[] name, int mode, int umask) ->
+                make(caller(h, umask), h, name, FileType.DIRECTORY, mode & 07777, 0, new byte[0]);
             case Request.Unlink(var h, byte[] name) ->
                 tooLong(name) ? refused(Errno.ENAMETOOLONG) : done(fs.unlink(node(h), new FileName(name)));
             case Request.RmDir(var h, byte[] name) ->
@@ -130,15 +132,16 @@ final class Operations {
             case Request.Fsync(var _, long handle, boolean dataOnly) -> done(fs.sync(handle, dataOnly));
             case Request.FsyncDir(var _, long handle, boolean dataOnly) -> done(fs.syncDirectory(handle, dataOnly));
             case Request.SetXattr r -> setXattr(r);
-            case Request.GetXattr(var h, byte[] name, int size) ->
-                isSystem(name) ? NOT_SUPPORTED : sized(fs.xattr(node(h), name), size);
+            case Request.GetXattr(var h, byte[] name, int size) -> sized(fs.xattr(node(h), name), size);
             case Request.ListXattr(var h, int size) ->
                 switch (fs.xattrNames(node(h))) {
-                    case Answer.Ok<List<byte[]>>(var names) -> sized(Answer.ok(joined(names)), size);
+                    case Answer.Ok<List<byte[]>>(var names) -> sized(Answer.ok(joined(names, h.uid() == 0)), size);
                     case Answer.Refused<List<byte[]>>(var errno) -> refused(errno);
                 };
             case Request.RemoveXattr(var h, byte[] name) ->
-                isSystem(name) ? NOT_SUPPORTED : done(fs.removeXattr(node(h), name));
+                isAcl(name)
+                        ? done(fs.setAcl(node(h), isDefault(name), NOTHING, false))
+                        : done(fs.removeXattr(node(h), name));
             case Request.Fallocate(var _, long handle, long offset, long length, int mode) ->
                 done(fs.allocate(handle, offset, length, mode));
             case Request.Lseek(var _, long handle, long offset, int whence) ->
@@ -148,7 +151,8 @@ final class Operations {
             case Request.Destroy _ -> Reply.Done.INSTANCE;
             case Request.Interrupt _ -> throw new IllegalStateException("INTERRUPT is the session's");
             case Request.SyncFs _ -> ENOSYS;
-            case Request.Unknown(var _, int opcode) -> opcode == IOCTL ? new Reply.Failed(ENOTTY) : ENOSYS;
+            case Request.Ioctl r -> InodeControls.answer(fs, r);
+            case Request.Unknown _ -> ENOSYS;
         };
     }
 
@@ -215,15 +219,22 @@ final class Operations {
         if (tooLong(r.name())) return refused(Errno.ENAMETOOLONG);
         var h = r.header();
         return reply(
-                fs.create(caller(h), node(h), new FileName(r.name()), r.mode() & 07777, r.flags()),
+                fs.create(caller(h, r.umask()), node(h), new FileName(r.name()), r.mode() & 07777, r.flags()),
                 Operations::createdReply);
     }
 
-    private Reply make(Request.Header h, byte[] name, FileType type, int permissions, int device, byte[] target)
+    private Reply make(
+            FileSystem.Caller caller,
+            Request.Header h,
+            byte[] name,
+            FileType type,
+            int permissions,
+            int device,
+            byte[] target)
             throws IOException, InterruptedException {
         if (tooLong(name)) return refused(Errno.ENAMETOOLONG);
         return reply(
-                fs.make(caller(h), node(h), new FileName(name), type, permissions, device, target),
+                fs.make(caller, node(h), new FileName(name), type, permissions, device, target),
                 Operations::entryReply);
     }
 
@@ -243,7 +254,9 @@ final class Operations {
                 r.has(Request.SetAttr.MTIME)
                         ? (Long) (r.has(Request.SetAttr.MTIME_NOW) ? nowNanos : r.modifiedNanos())
                         : null,
-                killPrivileges);
+                killPrivileges,
+                r.has(Request.SetAttr.ATIME) && !r.has(Request.SetAttr.ATIME_NOW)
+                        || r.has(Request.SetAttr.MTIME) && !r.has(Request.SetAttr.MTIME_NOW));
         return reply(fs.setAttributes(node(r.header()), r.handle(), changes), Operations::attributesReply);
     }
 
@@ -274,7 +287,7 @@ final class Operations {
     }
 
     private Reply setXattr(Request.SetXattr r) throws IOException, InterruptedException {
-        if (isSystem(r.name())) return NOT_SUPPORTED;
+        if (isAcl(r.name())) return done(fs.setAcl(node(r.header()), isDefault(r.name()), r.value(), r.killSetgid()));
         XattrMode mode = switch (r.flags()) {
             case 0 -> XattrMode.ANY;
             case Request.SetXattr.CREATE -> XattrMode.CREATE;
@@ -326,8 +339,8 @@ final class Operations {
         return new InodeId(header.node());
     }
 
-    private static FileSystem.Caller caller(Request.Header header) {
-        return new FileSystem.Caller(header.uid(), header.gid(), header.pid());
+    private static FileSystem.Caller caller(Request.Header header, int umask) {
+        return new FileSystem.Caller(header.uid(), header.gid(), header.pid(), umask & 0777);
     }
 
     private static boolean tooLong(byte[] name) {
@@ -338,14 +351,24 @@ final class Operations {
         return name[0] == '.' && (name.length == 1 || name.length == 2 && name[1] == '.');
     }
 
-    /** POSIX ACLs and their kin: the kernel would not enforce what we stored. */
-    private static boolean isSystem(byte[] name) {
-        if (name.length < SYSTEM_XATTRS.length) return false;
-        for (int i = 0; i < SYSTEM_XATTRS.length; i++) if (name[i] != SYSTEM_XATTRS[i]) return false;
-        return true;
+    private static int how(Request.Write r) {
+        return (r.killPrivileges() ? FileSystem.KILL_PRIVILEGES : 0)
+                | (r.fromPages() ? FileSystem.FROM_PAGES : 0)
+                | ((r.openFlags() & O_APPEND) == 0 || r.fromPages() ? FileSystem.AT_OFFSET : 0);
     }
 
-    private static byte[] joined(List<byte[]> names) {
+    private static boolean isAcl(byte[] name) {
+        return Arrays.equals(name, Acl.ACCESS) || isDefault(name);
+    }
+
+    private static boolean isDefault(byte[] name) {
+        return Arrays.equals(name, Acl.DEFAULT);
+    }
+
+    /** @param trusted whether the caller may see those of the administrator */
+    private static byte[] joined(List<byte[]> all, boolean trusted) {
+        List<byte[]> names =
+                trusted ? all : all.stream().filter(name -> !isTrusted(name)).toList();
         int length = 0;
         for (byte[] name : names) length += name.length + 1;
         var joined = new byte[length];
@@ -355,6 +378,10 @@ final class Operations {
             at += name.length + 1;
         }
         return joined;
+    }
+
+    private static boolean isTrusted(byte[] name) {
+        return name.length >= TRUSTED.length && Arrays.equals(name, 0, TRUSTED.length, TRUSTED, 0, TRUSTED.length);
     }
 
     private static Reply sized(Answer<byte[]> value, int size) {
@@ -428,6 +455,7 @@ final class Operations {
                 a.links(),
                 a.uid(),
                 a.gid(),
-                a.device());
+                a.device(),
+                a.flags());
     }
 }

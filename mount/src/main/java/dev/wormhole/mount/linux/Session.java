@@ -340,6 +340,7 @@ final class Session {
                     Request.Create _,
                     Request.TmpFile _,
                     Request.Fallocate _,
+                    Request.Ioctl _,
                     Request.Lseek _,
                     Request.CopyFileRange _ -> true;
         };

@@ -13,7 +13,19 @@ import org.junit.jupiter.api.Test;
 
 class ReplyTest {
     private static final InodeAttributes FILE = new InodeAttributes(
-            0x1_0000_0007L, 5000, 16, 1_500_000_001L, -500_000_000L, 3_000_000_003L, 4, 0100644, 2, 1000, 2000, 259);
+            0x1_0000_0007L,
+            5000,
+            16,
+            1_500_000_001L,
+            -500_000_000L,
+            3_000_000_003L,
+            4,
+            0100644,
+            2,
+            1000,
+            2000,
+            259,
+            0x90);
     private static final Reply.Entry ENTRY = new Reply.Entry(FILE, 100_000_000L, 2_000_000_005L);
     private final Arena arena = Arena.ofConfined();
 
@@ -96,13 +108,13 @@ class ReplyTest {
         var expected = image(0, 288).u64(1).u32(0).u32(0).u64(0).u64(0);
         expected.u32(0xfff)
                 .u32(4096)
-                .u64(0)
+                .u64(0x10)
                 .u32(2)
                 .u32(1000)
                 .u32(2000)
                 .u16(0100644)
                 .u16(0);
-        expected.u64(0x1_0000_0007L).u64(5000).u64(16).u64(0);
+        expected.u64(0x1_0000_0007L).u64(5000).u64(16).u64(0x70);
         expected.u64(1).u32(500_000_001).u32(0);
         expected.u64(0).u32(4).u32(0);
         expected.u64(3).u32(3).u32(0);
@@ -128,7 +140,6 @@ class ReplyTest {
         long never = Flags.POSIX_LOCKS
                 | Flags.FLOCK_LOCKS
                 | Flags.WRITEBACK_CACHE
-                | Flags.POSIX_ACL
                 | Flags.ASYNC_DIO
                 | Flags.NO_OPEN_SUPPORT
                 | Flags.NO_OPENDIR_SUPPORT

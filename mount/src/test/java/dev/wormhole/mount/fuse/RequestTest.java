@@ -67,8 +67,8 @@ class RequestTest {
         same(Image.request(6).text("l").text("to/there"), new Request.Symlink(HEADER, bytes("l"), bytes("to/there")));
         same(
                 Image.request(8).u32(0020600).u32(259).u32(022).u32(0).text("n"),
-                new Request.MkNod(HEADER, bytes("n"), 0020600, 259));
-        same(Image.request(9).u32(0755).u32(022).text("d"), new Request.MkDir(HEADER, bytes("d"), 0755));
+                new Request.MkNod(HEADER, bytes("n"), 0020600, 259, 022));
+        same(Image.request(9).u32(0755).u32(022).text("d"), new Request.MkDir(HEADER, bytes("d"), 0755, 022));
         same(Image.request(10).text("u"), new Request.Unlink(HEADER, bytes("u")));
         same(Image.request(11).text("r"), new Request.RmDir(HEADER, bytes("r")));
         same(Image.request(12).u64(8).text("a").text("b"), new Request.Rename(HEADER, bytes("a"), 8, bytes("b"), 0));
@@ -91,8 +91,8 @@ class RequestTest {
         same(Image.request(18).u64(9).u32(0).u32(0).u64(0), new Request.Release(HEADER, 9));
         same(Image.request(20).u64(9).u32(1).u32(0), new Request.Fsync(HEADER, 9, true));
         same(
-                Image.request(21).u32(3).u32(1).u32(0).u32(0).text("user.k").raw((byte) 1, (byte) 0, (byte) 3),
-                new Request.SetXattr(HEADER, bytes("user.k"), new byte[] {1, 0, 3}, 1));
+                Image.request(21).u32(3).u32(1).u32(1).u32(0).text("user.k").raw((byte) 1, (byte) 0, (byte) 3),
+                new Request.SetXattr(HEADER, bytes("user.k"), new byte[] {1, 0, 3}, 1, true));
         same(Image.request(22).u32(64).u32(0).text("user.k"), new Request.GetXattr(HEADER, bytes("user.k"), 64));
         same(Image.request(23).u32(64).u32(0), new Request.ListXattr(HEADER, 64));
         same(Image.request(24).text("user.k"), new Request.RemoveXattr(HEADER, bytes("user.k")));
@@ -108,10 +108,10 @@ class RequestTest {
         same(Image.request(30).u64(9).u32(0).u32(0), new Request.FsyncDir(HEADER, 9, false));
         same(
                 Image.request(35).u32(0x42).u32(0100640).u32(022).u32(0).text("c"),
-                new Request.Create(HEADER, bytes("c"), 0x42, 0100640));
+                new Request.Create(HEADER, bytes("c"), 0x42, 0100640, 022));
         same(
                 Image.request(51).u32(0x410002).u32(0100600).u32(022).u32(0).text("/"),
-                new Request.TmpFile(HEADER, 0x410002, 0100600));
+                new Request.TmpFile(HEADER, 0x410002, 0100600, 022));
         same(Image.request(36).u64(42), new Request.Interrupt(HEADER, 42));
         same(Image.request(38), new Request.Destroy(HEADER));
         same(Image.request(43).u64(9).u64(1).u64(2).u32(3).u32(0), new Request.Fallocate(HEADER, 9, 1, 2, 3));
@@ -129,8 +129,33 @@ class RequestTest {
                         .u64(1L << 33)
                         .u64(0),
                 new Request.CopyFileRange(HEADER, 9, 1, 10, 2, 1L << 33, true));
+        same(
+                Image.request(39)
+                        .u64(9)
+                        .u32(1)
+                        .u32(0x40086602)
+                        .u64(0)
+                        .u32(4)
+                        .u32(28)
+                        .u32(16),
+                new Request.Ioctl(HEADER, 0x40086602, new byte[] {16, 0, 0, 0}, 28));
         same(Image.request(50).u64(0), new Request.SyncFs(HEADER));
         same(Image.request(4711).u64(0), new Request.Unknown(HEADER, 4711));
+    }
+
+    @Test
+    void timesBeyondReachAreTheFirstAndTheLast() {
+        var segment = Image.request(4)
+                .u32(48)
+                .u32(0)
+                .raw(new byte[24])
+                .u64(1L << 40)
+                .u64(-(1L << 40))
+                .raw(new byte[40])
+                .in(arena);
+        var request = (Request.SetAttr) Request.decode(segment.address(), (int) segment.byteSize());
+        assertThat(request.accessedNanos()).isEqualTo(Long.MAX_VALUE);
+        assertThat(request.modifiedNanos()).isEqualTo(Long.MIN_VALUE);
     }
 
     @Test
@@ -139,16 +164,16 @@ class RequestTest {
                 .u64(9)
                 .u64(4096)
                 .u32(3)
-                .u32(4)
+                .u32(5)
                 .u64(0)
-                .u32(0)
+                .u32(02001)
                 .u32(0)
                 .raw((byte) 'a', (byte) 'b', (byte) 'c')
                 .in(arena);
         var request = Request.decode(segment.address(), (int) segment.byteSize());
         assertThat(request)
-                .isEqualTo(
-                        new Request.Write(HEADER, 9, 4096, 3, segment.address() + Request.WRITE_PAYLOAD_OFFSET, true));
+                .isEqualTo(new Request.Write(
+                        HEADER, 9, 4096, 3, segment.address() + Request.WRITE_PAYLOAD_OFFSET, true, true, 02001));
     }
 
     @Test

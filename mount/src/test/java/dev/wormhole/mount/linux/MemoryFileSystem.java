@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.mount.linux;
 
+import dev.wormhole.model.Acl;
 import dev.wormhole.model.Answer;
 import dev.wormhole.model.Attributes;
 import dev.wormhole.model.Errno;
 import dev.wormhole.model.FileName;
 import dev.wormhole.model.FileType;
+import dev.wormhole.model.InodeFlags;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.namespace.Command.RenameMode;
 import dev.wormhole.namespace.Command.XattrMode;
 import dev.wormhole.vfs.FileSystem;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -45,6 +48,7 @@ class MemoryFileSystem implements FileSystem {
         long changed;
         long born;
         long content;
+        int flags;
         int opens;
         byte[] target = new byte[0];
 
@@ -133,7 +137,8 @@ class MemoryFileSystem implements FileSystem {
                 n.changed,
                 n.born,
                 n.content,
-                0);
+                0,
+                n.flags);
     }
 
     private Entry entry(Node n, boolean counted) {
@@ -195,7 +200,12 @@ class MemoryFileSystem implements FileSystem {
             Node n = node(inode);
             if (n == null) return no(Errno.ESTALE);
             long now = now();
-            if (changes.permissions() != null) n.permissions = changes.permissions();
+            if (isFixed(n)) return no(Errno.EPERM);
+            if (changes.permissions() != null) {
+                n.permissions = changes.permissions();
+                Acl acl = Acl.decode(n.xattrs.getOrDefault(key(Acl.ACCESS), NO_BYTES));
+                if (acl != null) access(n, acl.withPermissions(n.permissions));
+            }
             if (changes.uid() != null) n.uid = changes.uid();
             if (changes.gid() != null) n.gid = changes.gid();
             if (changes.size() != null) {
@@ -265,6 +275,7 @@ class MemoryFileSystem implements FileSystem {
         Node parent = node(directory);
         if (parent == null || parent.links == 0) return no(Errno.ENOENT);
         if (parent.names.containsKey(name)) return no(Errno.EEXIST);
+        if ((parent.flags & InodeFlags.IMMUTABLE) != 0) return no(Errno.EPERM);
         var n = fresh(caller, parent, type, permissions);
         n.device = device;
         n.target = target;
@@ -281,9 +292,30 @@ class MemoryFileSystem implements FileSystem {
         n.permissions = permissions | (inherit && type == FileType.DIRECTORY ? 02000 : 0);
         n.uid = caller.uid();
         n.gid = inherit ? parent.gid : caller.gid();
+        n.flags = InodeFlags.inherited(parent.flags, type);
+        byte[] acl = type == FileType.SYMLINK ? null : parent.xattrs.get(key(Acl.DEFAULT));
+        Acl inherited = acl == null ? null : Acl.decode(acl);
+        if (inherited == null) {
+            n.permissions &= ~caller.umask();
+        } else {
+            access(n, inherited.forNew(n.permissions));
+            if (type == FileType.DIRECTORY) n.xattrs.put(key(Acl.DEFAULT), inherited.encode());
+        }
         n.accessed = n.modified = n.changed = n.born = now();
         nodes.put(n.id.value(), n);
         return n;
+    }
+
+    private static final byte[] NO_BYTES = {};
+
+    private static boolean isFixed(Node n) {
+        return (n.flags & (InodeFlags.IMMUTABLE | InodeFlags.APPEND)) != 0;
+    }
+
+    private static void access(Node n, Acl acl) {
+        n.permissions = n.permissions & ~0777 | acl.permissions();
+        if (acl.isExtended()) n.xattrs.put(key(Acl.ACCESS), acl.encode());
+        else n.xattrs.remove(key(Acl.ACCESS));
     }
 
     private static void put(Node parent, FileName name, Node n) {
@@ -372,6 +404,7 @@ class MemoryFileSystem implements FileSystem {
             Name found = parent == null ? null : parent.names.get(name);
             if (parent == null || found == null) return no(Errno.ENOENT);
             if (found.node.type == FileType.DIRECTORY) return no(Errno.EISDIR);
+            if (isFixed(found.node) || isFixed(parent)) return no(Errno.EPERM);
             take(parent, name);
             lostName(found.node);
             return done();
@@ -443,6 +476,7 @@ class MemoryFileSystem implements FileSystem {
         synchronized (lock) {
             Node n = node(inode);
             if (n == null || n.links == 0 && n.opens == 0) return no(Errno.ESTALE);
+            if ((flags & O_ACCMODE) != 0 && (flags & O_APPEND) == 0 && isFixed(n)) return no(Errno.EPERM);
             if ((flags & O_TRUNC) != 0 && (flags & O_ACCMODE) != 0) {
                 resize(n, 0);
                 n.modified = n.changed = now();
@@ -470,13 +504,13 @@ class MemoryFileSystem implements FileSystem {
     }
 
     @Override
-    public Answer<Integer> write(long handle, long offset, ByteBuffer bytes, boolean killPrivileges)
+    public Answer<Integer> write(long handle, long offset, ByteBuffer bytes, int how)
             throws IOException, InterruptedException {
         Handle open = handle(handle);
         Node n = open.node;
         int length = bytes.remaining();
         synchronized (n) {
-            long at = (open.flags & O_APPEND) != 0 ? n.size : offset;
+            long at = (open.flags & O_APPEND) != 0 && (how & AT_OFFSET) == 0 ? n.size : offset;
             while (bytes.hasRemaining()) {
                 int index = (int) (at / CHUNK);
                 int from = (int) (at % CHUNK);
@@ -490,7 +524,7 @@ class MemoryFileSystem implements FileSystem {
             n.size = Math.max(n.size, at);
             n.modified = n.changed = now();
             n.content++;
-            if (killPrivileges) killPrivileges(n);
+            if ((how & KILL_PRIVILEGES) != 0) killPrivileges(n);
         }
         return Answer.ok(length);
     }
@@ -634,6 +668,7 @@ class MemoryFileSystem implements FileSystem {
         synchronized (lock) {
             Node n = node(inode);
             if (n == null) return no(Errno.ESTALE);
+            if (new String(name, StandardCharsets.ISO_8859_1).startsWith("system.")) return no(Errno.EOPNOTSUPP);
             boolean there = n.xattrs.containsKey(key(name));
             if (there && mode == XattrMode.CREATE) return no(Errno.EEXIST);
             if (!there && mode == XattrMode.REPLACE) return no(Errno.ENODATA);
@@ -648,6 +683,37 @@ class MemoryFileSystem implements FileSystem {
         synchronized (lock) {
             Node n = node(inode);
             return n == null || n.xattrs.remove(key(name)) == null ? no(Errno.ENODATA) : done();
+        }
+    }
+
+    @Override
+    public Answer<Void> setAcl(InodeId inode, boolean isDefault, byte[] acl, boolean killSetgid) {
+        synchronized (lock) {
+            Node n = node(inode);
+            if (n == null) return no(Errno.ESTALE);
+            if (isFixed(n)) return no(Errno.EPERM);
+            if (isDefault && n.type != FileType.DIRECTORY) return no(Errno.EACCES);
+            FileName name = key(isDefault ? Acl.DEFAULT : Acl.ACCESS);
+            if (Acl.isEmpty(acl)) return n.xattrs.remove(name) == null ? no(Errno.ENODATA) : done();
+            Acl decoded = Acl.decode(acl);
+            if (decoded == null) return no(Errno.EINVAL);
+            if (isDefault) n.xattrs.put(name, acl);
+            else access(n, decoded);
+            if (killSetgid && !isDefault) n.permissions &= ~02000;
+            n.changed = now();
+            return done();
+        }
+    }
+
+    @Override
+    public Answer<Void> setFlags(InodeId inode, int flags) {
+        synchronized (lock) {
+            Node n = node(inode);
+            if (n == null) return no(Errno.ESTALE);
+            if ((flags & ~InodeFlags.possible(n.type)) != 0) return no(Errno.EOPNOTSUPP);
+            n.flags = flags;
+            n.changed = now();
+            return done();
         }
     }
 
