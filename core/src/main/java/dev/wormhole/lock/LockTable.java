@@ -128,6 +128,13 @@ public final class LockTable {
         return false;
     }
 
+    /** Adds a request behind the others, whether or not something is in its way. Answers false if the table is full. */
+    public boolean enqueue(Waiter waiter) {
+        if (held.size() + waiters.size() + 2 > ENTRIES_MAX) return false;
+        waiters.add(waiter);
+        return true;
+    }
+
     /** Ends one request. Answers false if it does not wait: it was granted, or never asked. */
     public boolean cancel(LockOwner owner, long ticket) {
         return waiters.removeIf(waiter -> waiter.ticket() == ticket && waiter.is(owner));
@@ -163,9 +170,8 @@ public final class LockTable {
         return false;
     }
 
-    // ---- inside
-
-    private void promote() {
+    /** Grants what can be granted, in order of asking. */
+    public void promote() {
         for (int i = 0; i < waiters.size(); ) {
             FileLock wanted = waiters.get(i).wanted();
             if (conflict(wanted) != null) {
@@ -177,6 +183,8 @@ public final class LockTable {
             i = 0; // a lock that became weaker may let an earlier one go on
         }
     }
+
+    // ---- inside
 
     /** Nothing is in the way. Neighbouring ranges of one kind become one. */
     private void hold(FileLock lock) {

@@ -212,6 +212,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                     replaced(index);
                     believedNanos = Math.max(believedNanos, validity.everythingChanged());
                 }
+                case Change.LocksChanged _ -> {}
                 case Change.Reaped _, Change.SlicesDiscarded _, Change.HoldersChanged _, Change.HolderDropped _ -> {}
             }
         }
