@@ -50,6 +50,11 @@ final class OpenInode {
     /** Counts times that bytes were lost, so that every handle tells it once. */
     volatile int losses;
 
+    /** Whether a program here holds a lock of it: what is written belongs to that. */
+    volatile boolean locked;
+    /** Counts times that locks were lost: handles opened before are cut off. */
+    volatile int cutOffs;
+
     volatile long accessedNanos = Long.MIN_VALUE;
     volatile boolean accessedSinceChange;
     volatile Replication.@Nullable Wish wish;
@@ -61,6 +66,7 @@ final class OpenInode {
     private long kernelContent = -1;
     private int ownInFlight;
     private @Nullable CompletableFuture<?> hold;
+    private int changing;
 
     /** Extents of [from, to) as they were when the counters stood so. */
     record CachedExtents(long content, long layout, long from, long to, Extent[] extents) {}
@@ -154,7 +160,40 @@ final class OpenInode {
         return taken;
     }
 
+    // ---- changes of the bytes by handles that a lost lock cuts off
+
+    /** A handle that is not cut off begins to change bytes; answers false if it is. */
+    synchronized boolean beginChange(OpenFile file) {
+        if (file.isCutOff()) return false;
+        changing++;
+        return true;
+    }
+
+    synchronized void endChange() {
+        if (--changing == 0) notifyAll();
+    }
+
+    synchronized void cutOff() {
+        cutOffs++;
+    }
+
+    /** Returns when nothing is under way that began before. */
+    synchronized void awaitChanges() throws InterruptedException {
+        while (changing > 0) wait();
+    }
+
     // ---- what the kernel's pages are right for
+
+    /** Whether the kernel's pages are of this content. */
+    synchronized boolean hasPagesOf(long content) {
+        return kernelContent == content;
+    }
+
+    /** The kernel has dropped its pages since the content was looked at: what it has now is as new, if nothing changed. */
+    synchronized void droppedAt(long content, NamespaceView view) {
+        Attributes now = view.attributes(id);
+        if (now != null && now.content() == content) kernelContent = content;
+    }
 
     /** The kernel opens it as of this content. Answers whether it may keep its pages; otherwise it drops them now. */
     synchronized boolean openedAt(long content, boolean direct) {

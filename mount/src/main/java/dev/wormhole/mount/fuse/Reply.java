@@ -53,6 +53,9 @@ public sealed interface Reply {
     /** A position (LSEEK) or a count (COPY_FILE_RANGE_64) of 64 bits. */
     record Wide(long value) implements Reply {}
 
+    /** A lock in the way, or of type NONE that there is none. */
+    record Lock(Request.LockRange lock) implements Reply {}
+
     record Bytes(byte[] bytes) implements Reply {}
 
     /** The bytes stand behind the header's place already. */
@@ -100,6 +103,7 @@ public sealed interface Reply {
                 putBytes(out, bytes);
                 yield bytes.length;
             }
+            case Lock(var lock) -> lock(lock, out);
             case InPlace(int bytes) -> bytes;
             case Space space -> space(space, out);
             case Agreed(var terms) -> init(terms, out);
@@ -182,6 +186,15 @@ public sealed interface Reply {
         putInt(x + 128, (a.device() & 0xfff00) >>> 8);
         putInt(x + 132, (a.device() & 0xff) | (a.device() >>> 12 & 0xfff00));
         return 288;
+    }
+
+    /** struct fuse_lk_out. */
+    private static int lock(Request.LockRange lock, long out) {
+        putLong(out, lock.from());
+        putLong(out + 8, lock.to());
+        putInt(out + 16, lock.type());
+        putInt(out + 20, lock.pid());
+        return 24;
     }
 
     /** struct fuse_kstatfs. */

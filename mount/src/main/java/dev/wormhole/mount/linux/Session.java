@@ -12,6 +12,9 @@ import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.RejectedExecutionException;
@@ -41,10 +44,16 @@ final class Session {
     /** READs hold a slab while they wait for other pods; its memory is taken only when the bytes come. */
     private static final int SLABS_MAX = 4_096;
 
+    /** Programs that wait for locks at once; further ones are refused with ENOLCK. */
+    private static final int LOCK_WAITS_MAX = 8_192;
+    /** A lock that is in the way waits for so long for the RELEASE that may end it, and was sent before. */
+    private static final long RELEASES_MILLIS = 1_000;
+
     private static final int EARLY_MAX = 256;
     private static final Reply EIO = new Reply.Failed(Errno.EIO.number());
     private static final Reply EINTR = new Reply.Failed(Errno.EINTR.number());
     private static final Reply ENOMEM = new Reply.Failed(Errno.ENOMEM.number());
+    private static final Reply ENOLCK = new Reply.Failed(Errno.ENOLCK.number());
 
     private final FileSystem fs;
     private final Operations operations;
@@ -56,6 +65,9 @@ final class Session {
     private final Semaphore waitingReaders = new Semaphore(WAITING_READERS_MAX);
     private final Semaphore handedOff = new Semaphore(HANDED_OFF_MAX);
     private final Semaphore writes = new Semaphore(WRITES_HANDED_OFF_MAX);
+    private final Semaphore lockWaits = new Semaphore(LOCK_WAITS_MAX);
+    /** RELEASEs being served, by their unique number. */
+    private final ConcurrentHashMap<Long, Releasing> releasing = new ConcurrentHashMap<>();
     private final ConcurrentHashMap<Long, HandedOff> underway = new ConcurrentHashMap<>();
     private final ThreadPoolExecutor diskThreads;
     private final CountDownLatch initialised = new CountDownLatch(1);
@@ -178,8 +190,13 @@ final class Session {
                 if (unique != 0) device.reply(unique, EIO, slab);
                 return;
             }
+            if (request instanceof Request.Release(var header, long _))
+                releasing.put(header.unique(), new Releasing(header.node(), new CompletableFuture<>()));
             if (request instanceof Request.Interrupt interrupt) {
                 interruptRequest(interrupt.interrupted());
+            } else if (request instanceof Request.SetLock lock && lock.mayWaitLong()) {
+                if (lockWaits.tryAcquire()) handOff(request);
+                else send(device, request, ENOLCK, slab);
             } else if (!mayWait(request)) {
                 send(device, request, serve(request, slab, null), slab);
                 if (request instanceof Request.Init) initialised.countDown();
@@ -200,6 +217,7 @@ final class Session {
                 reply = serve(request, slab, this);
             } finally {
                 waitingReaders.release();
+                ended(request);
             }
             send(device, request, reply, slab);
         }
@@ -207,6 +225,7 @@ final class Session {
         private void handOff(Request request) {
             if (!handedOff.tryAcquire()) {
                 send(device, request, ENOMEM, slab);
+                ended(request);
                 return;
             }
             boolean keepsSlab = request instanceof Request.Write;
@@ -259,6 +278,7 @@ final class Session {
                 troubles.bug(Troubles.describe(request), e);
             } finally {
                 underway.remove(request.header().unique());
+                ended(request);
                 if (own != null) slabs.release(own);
                 if (request instanceof Request.Write) writes.release();
                 handedOff.release();
@@ -272,6 +292,11 @@ final class Session {
         boolean interrupted = false;
         try {
             reply = operations.answer(request, slab);
+            if (request instanceof Request.SetLock(var header, long _, var _, boolean wait)
+                    && !wait
+                    && reply instanceof Reply.Failed(int errno)
+                    && errno == Errno.EAGAIN.number()
+                    && awaitReleases(header.node())) reply = operations.answer(request, slab);
             if (reply instanceof Reply.Agreed(var agreed)) terms = agreed;
         } catch (InterruptedException e) {
             reply = EINTR;
@@ -286,6 +311,35 @@ final class Session {
         if (served != null) served.end();
         else Thread.interrupted();
         return reply;
+    }
+
+    /** @param served completes when it is done */
+    private record Releasing(long node, CompletableFuture<Void> served) {}
+
+    /** Whatever is counted while a request is under way ends with it. */
+    private void ended(Request request) {
+        Releasing release = releasing.remove(request.header().unique());
+        if (release != null) release.served().complete(null);
+        if (request instanceof Request.SetLock lock && lock.mayWaitLong()) lockWaits.release();
+    }
+
+    /**
+     * Nobody waits for a RELEASE: a program that sees another one end, and takes its flock, may be here first. Answers whether
+     * one of that file was served meanwhile.
+     */
+    private boolean awaitReleases(long node) throws InterruptedException {
+        var before = new ArrayList<CompletableFuture<Void>>();
+        for (Releasing release : releasing.values()) if (release.node() == node) before.add(release.served());
+        if (before.isEmpty()) return false;
+        try {
+            CompletableFuture.allOf(before.toArray(CompletableFuture[]::new))
+                    .get(RELEASES_MILLIS, TimeUnit.MILLISECONDS);
+        } catch (ExecutionException e) {
+            throw new IllegalStateException("it completes with nothing", e);
+        } catch (TimeoutException e) {
+            return false;
+        }
+        return true;
     }
 
     private void send(Device device, Request request, @Nullable Reply reply, Slab slab) {
@@ -330,6 +384,8 @@ final class Session {
                     Request.StatFs _,
                     Request.Release _,
                     Request.Flush _,
+                    Request.GetLock _,
+                    Request.SetLock _,
                     Request.Fsync _,
                     Request.FsyncDir _,
                     Request.SetXattr _,
