@@ -64,6 +64,7 @@ final class OpenInode {
     // ---- guarded by the monitor
     private int opens;
     private long kernelContent = -1;
+    private long sureContent = -1;
     private int ownInFlight;
     private @Nullable CompletableFuture<?> hold;
     private int changing;
@@ -184,15 +185,18 @@ final class OpenInode {
 
     // ---- what the kernel's pages are right for
 
-    /** Whether the kernel's pages are of this content. */
-    synchronized boolean hasPagesOf(long content) {
-        return kernelContent == content;
+    /**
+     * Whether the kernel has no pages older than this content. What an open or a notification makes it drop counts here only
+     * once it has: who gets a lock reads at once.
+     */
+    synchronized boolean surelyHas(long content) {
+        return sureContent == content;
     }
 
     /** The kernel has dropped its pages since the content was looked at: what it has now is as new, if nothing changed. */
     synchronized void droppedAt(long content, NamespaceView view) {
         Attributes now = view.attributes(id);
-        if (now != null && now.content() == content) kernelContent = content;
+        if (now != null && now.content() == content) kernelContent = sureContent = content;
     }
 
     /** The kernel opens it as of this content. Answers whether it may keep its pages; otherwise it drops them now. */
@@ -216,6 +220,7 @@ final class OpenInode {
     synchronized boolean ownEnded(long content, NamespaceView view) {
         ownInFlight--;
         boolean stale = false;
+        if (content >= 0) sureContent = content == sureContent + 1 ? content : -1;
         if (content >= 0 && kernelContent >= 0) {
             if (content == kernelContent + 1) kernelContent = content;
             else if (content != kernelContent) stale = true;
@@ -231,7 +236,7 @@ final class OpenInode {
 
     /** Whatever the kernel has is not to be kept. Answers whether somebody has it open. */
     synchronized boolean pagesUnknown() {
-        kernelContent = -1;
+        kernelContent = sureContent = -1;
         return opens > 0;
     }
 

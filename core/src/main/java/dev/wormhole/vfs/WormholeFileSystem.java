@@ -1094,7 +1094,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         Attributes now = metadata.view().attributes(inode.id);
         if (now == null) return;
         file.view = Math.max(file.view, now.content());
-        if (inode.hasPagesOf(now.content())) return;
+        if (inode.surelyHas(now.content())) return;
         kernel.contentChanged(inode.id);
         var dropped = new CompletableFuture<Void>();
         kernel.afterContent(inode.id, () -> dropped.complete(null));
