@@ -85,7 +85,8 @@ final class ArchitectureTest {
 
     @ArchTest
     static void theCoreUsesTheJdkAlone(com.tngtech.archunit.core.domain.JavaClasses classes) {
-        for (String room : Arrays.asList("model", "lock", "namespace", "content", "placement", "health", "vfs", "mount"))
+        for (String room :
+                Arrays.asList("model", "lock", "namespace", "content", "placement", "health", "vfs", "mount"))
             noClasses()
                     .that()
                     .resideInAPackage("dev.wormhole." + room + "..")

@@ -22,8 +22,9 @@ public final class LockTable {
     /** Locks and waiters of one file at most; each is a few dozen bytes in a row of the state. */
     public static final int ENTRIES_MAX = 8_192;
 
-    private static final Comparator<FileLock> ORDER =
-            Comparator.comparing(FileLock::space).thenComparingLong(FileLock::from).thenComparing(FileLock::owner);
+    private static final Comparator<FileLock> ORDER = Comparator.comparing(FileLock::space)
+            .thenComparingLong(FileLock::from)
+            .thenComparing(FileLock::owner);
 
     /** @param ticket names the request on its pod */
     public record Waiter(long ticket, FileLock wanted) {
@@ -124,7 +125,8 @@ public final class LockTable {
     public boolean isTooFullToUnlock(LockSpace space, LockOwner owner, long from, long to) {
         if (held.size() + waiters.size() < ENTRIES_MAX) return false;
         for (FileLock lock : held)
-            if (lock.space() == space && lock.owner().equals(owner) && lock.from() < from && lock.to() > to) return true;
+            if (lock.space() == space && lock.owner().equals(owner) && lock.from() < from && lock.to() > to)
+                return true;
         return false;
     }
 

@@ -111,9 +111,8 @@ final class LockChanges {
             give(row, by.number());
             return yours(row);
         }
-        if (c.mode() == Command.LockMode.WAIT
-                && row.table.conflict(wanted) != null
-                && isDeadlock(row.table, wanted)) return refused(Errno.EDEADLK);
+        if (c.mode() == Command.LockMode.WAIT && row.table.conflict(wanted) != null && isDeadlock(row.table, wanted))
+            return refused(Errno.EDEADLK);
         LockTable.Answer answer = row.table.lock(wanted, c.ticket(), c.mode() == Command.LockMode.WAIT);
         put(row); // also when refused: a changed flock gave up the old one
         return switch (answer) {
@@ -181,8 +180,8 @@ final class LockChanges {
         if (pod.record().prompt()) return refused(Errno.EBUSY);
         LockRow row = row(c.inode().value());
         boolean decides = row.holder == c.from().number();
-        boolean holds = row.table.held().stream()
-                .anyMatch(lock -> lock.owner().pod().equals(c.from()));
+        boolean holds =
+                row.table.held().stream().anyMatch(lock -> lock.owner().pod().equals(c.from()));
         if (!decides && !holds) return DONE;
         row.lost.add(c.from().number());
         leave(row, c.from());

@@ -32,6 +32,7 @@ public record LockRecord(
         return pod.equals(holder)
                 || lost.contains(pod)
                 || held.stream().anyMatch(lock -> lock.owner().pod().equals(pod))
-                || waiters.stream().anyMatch(waiter -> waiter.wanted().owner().pod().equals(pod));
+                || waiters.stream()
+                        .anyMatch(waiter -> waiter.wanted().owner().pod().equals(pod));
     }
 }

@@ -48,7 +48,8 @@ final class LockRow {
     Set<LockOwner> waiting() {
         var owners = new TreeSet<LockOwner>();
         for (LockTable.Waiter waiter : table.waiters())
-            if (waiter.wanted().space() == LockSpace.RANGES) owners.add(waiter.wanted().owner());
+            if (waiter.wanted().space() == LockSpace.RANGES)
+                owners.add(waiter.wanted().owner());
         return owners;
     }
 

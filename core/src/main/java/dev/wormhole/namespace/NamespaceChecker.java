@@ -281,7 +281,8 @@ public final class NamespaceChecker {
             if (!inodes.containsKey(row.inode)) found(what + ", which is not there");
             if (row.isEmpty()) found(what + " say nothing");
             if (row.holder != 0 && !row.table.held().isEmpty()) found(what + ": known, and decided by p" + row.holder);
-            if (row.holder != 0 && row.lost.contains(row.holder)) found(what + ": decided by p" + row.holder + ", which lost them");
+            if (row.holder != 0 && row.lost.contains(row.holder))
+                found(what + ": decided by p" + row.holder + ", which lost them");
             for (FileLock lock : row.table.held())
                 if (row.table.conflict(lock) != null) found(what + ": " + lock + " beside " + row.table.conflict(lock));
             for (var waiter : row.table.waiters())

@@ -152,21 +152,22 @@ final class Locks {
     /** Brings what is here in line with the log. The row is read inside the lock: an older one is never acted on. */
     private void sync(State state) {
         LockRecord row = metadata.view().locks(state.inode);
-        boolean mine = row != null && self.equals(row.holder());
+        LockRecord mine = row != null && self.equals(row.holder()) ? row : null;
+        boolean named = row != null && row.names(self);
         boolean lost = row != null && row.lost().contains(self);
         LockTable table = state.table;
         boolean held = table == null || !table.held().isEmpty();
-        if (table != null && (!mine || row.epoch() != state.epoch)) {
+        if (table != null && (mine == null || mine.epoch() != state.epoch)) {
             state.table = null;
             decided--;
         }
-        if (mine && state.table == null) {
+        if (mine != null && state.table == null) {
             state.table = state.kept == null ? new LockTable() : state.kept;
-            state.epoch = row.epoch();
+            state.epoch = mine.epoch();
             state.usedNanos = nanoClock.getAsLong();
             decided++;
         }
-        if (mine) state.kept = null;
+        if (mine != null) state.kept = null;
         if (lost && !state.forgoing) {
             state.forgoing = true;
             if (held) files.cutOff(state.inode);
@@ -177,11 +178,11 @@ final class Locks {
                     held ? "; programs that have it open get EIO" : "");
             background("wormhole-forgo", () -> forgo(state));
         }
-        if (mine && row.asked()) tell(state);
-        if (state.table == null && row != null && row.names(self)) tellWaiters();
+        if (mine != null && mine.asked()) tell(state);
+        if (state.table == null && named) tellWaiters();
         note(state, row);
         state.changed.signalAll();
-        if (state.users == 0 && state.table == null && !state.moving && !state.forgoing && (row == null || !row.names(self)))
+        if (state.users == 0 && state.table == null && !state.moving && !state.forgoing && !named)
             states.remove(state.inode, state);
     }
 
@@ -270,10 +271,7 @@ final class Locks {
             Outcome outcome;
             try {
                 outcome = Waiting.on(metadata.propose(new Command.Lock(
-                                state.inode,
-                                wanted,
-                                ticket,
-                                wait ? Command.LockMode.WAIT : Command.LockMode.TRY)))
+                                state.inode, wanted, ticket, wait ? Command.LockMode.WAIT : Command.LockMode.TRY)))
                         .outcome();
             } finally {
                 proposed(state);
@@ -290,7 +288,8 @@ final class Locks {
                         lock.unlock();
                     }
                 }
-                case Outcome.Refused(Errno errno) -> {
+                case Outcome.Refused refused -> {
+                    Errno errno = refused.errno();
                     switch (errno) {
                         case ESTALE -> awaitForgone(state, file);
                         case EAGAIN -> {
@@ -332,14 +331,15 @@ final class Locks {
                 }
                 Outcome outcome;
                 try {
-                    outcome = Waiting.on(metadata.propose(
-                                    new Command.Lock(state.inode, wanted, 0, Command.LockMode.ASK)))
+                    outcome = Waiting.on(
+                                    metadata.propose(new Command.Lock(state.inode, wanted, 0, Command.LockMode.ASK)))
                             .outcome();
                 } finally {
                     proposed(state);
                 }
-                if (outcome instanceof Outcome.Refused(Errno errno)) {
-                    if (errno != Errno.ESTALE) return Answer.refused(errno == Errno.ENOENT ? Errno.ESTALE : errno);
+                if (outcome instanceof Outcome.Refused refused) {
+                    if (refused.errno() == Errno.ENOENT) return Answer.refused(Errno.ESTALE);
+                    if (refused.errno() != Errno.ESTALE) return Answer.refused(refused.errno());
                     awaitForgone(state, file);
                     continue;
                 }
@@ -398,7 +398,7 @@ final class Locks {
                 } finally {
                     proposed(state);
                 }
-                if (outcome instanceof Outcome.Refused(Errno errno)) return Answer.refused(errno);
+                if (outcome instanceof Outcome.Refused refused) return Answer.refused(refused.errno());
                 if (outcome instanceof Outcome.Done(long value) && value == 0) return done();
             }
         } finally {
@@ -584,8 +584,8 @@ final class Locks {
     private void tellWaiters() {
         for (State state : states.values()) {
             LockTable table = state.table;
-            if (table != null && table.waiters().stream().anyMatch(w -> w.wanted().space() == LockSpace.RANGES))
-                tell(state);
+            if (table != null
+                    && table.waiters().stream().anyMatch(w -> w.wanted().space() == LockSpace.RANGES)) tell(state);
         }
     }
 
@@ -703,7 +703,10 @@ final class Locks {
                     lock.unlock();
                 }
                 if (!metadata.disconnected() && nanoClock.getAsLong() - since > COMMIT_NANOS) {
-                    LOG.log(System.Logger.Level.ERROR, "bytes written to " + state.inode + " under a lock are given up", e);
+                    LOG.log(
+                            System.Logger.Level.ERROR,
+                            "bytes written to " + state.inode + " under a lock are given up",
+                            e);
                     files.forfeit(state.inode);
                 }
             }
@@ -805,13 +808,14 @@ final class Locks {
             pods.add(row.holder());
         } else {
             for (FileLock held : row.held())
-                for (FileLock one : wanted) if (held.conflicts(one)) pods.add(held.owner().pod());
+                for (FileLock one : wanted)
+                    if (held.conflicts(one)) pods.add(held.owner().pod());
         }
         boolean taken = false;
         for (Incarnation pod : pods) {
             if (pod.equals(self) || !metadata.isSilent(pod)) continue;
-            Outcome outcome =
-                    Waiting.on(metadata.propose(new Command.TakeLocks(inode, pod))).outcome();
+            Outcome outcome = Waiting.on(metadata.propose(new Command.TakeLocks(inode, pod)))
+                    .outcome();
             if (!(outcome instanceof Outcome.Done(long value)) || value != 1) continue;
             LOG.log(System.Logger.Level.INFO, "took the locks of {0} from {1}, which is silent", inode, pod);
             taken = true;

@@ -54,7 +54,8 @@ final class OpenFile {
     /** @throws IOException when it is cut off */
     void checkNotCutOff() throws IOException {
         if (isCutOff())
-            throw new IOException("a lock of " + inode.id + " went to another pod while this one was silent: open it anew");
+            throw new IOException(
+                    "a lock of " + inode.id + " went to another pod while this one was silent: open it anew");
     }
 
     synchronized void lockedBy(LockSpace space, LockOwner owner) {

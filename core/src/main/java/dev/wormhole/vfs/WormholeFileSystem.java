@@ -775,8 +775,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             return outcome instanceof Outcome.Refused(Errno errno) ? stale(errno) : stat(id);
         }
         Outcome outcome;
-        boolean changesBytes = file != null && size != null;
-        if (changesBytes) beginChange(file);
+        OpenFile changing = size == null ? null : file;
+        if (changing != null) beginChange(changing);
         try {
             outcome = inode == null
                     ? proposeFor(id, command)
@@ -786,7 +786,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         } catch (OutOfSpaceException e) {
             return Answer.refused(Errno.ENOSPC);
         } finally {
-            if (changesBytes) file.inode.endChange();
+            if (changing != null) changing.inode.endChange();
         }
         if (outcome instanceof Outcome.Refused(Errno errno)) return stale(errno);
         if (inode != null) {

@@ -44,8 +44,7 @@ class LockTableTest {
     void rangesOfOneOwnerAreSplitChangedAndJoined() {
         take(exclusive(A, 0, 99));
         take(shared(A, 10, 19));
-        assertThat(table.held())
-                .containsExactly(exclusive(A, 0, 9), shared(A, 10, 19), exclusive(A, 20, 99));
+        assertThat(table.held()).containsExactly(exclusive(A, 0, 9), shared(A, 10, 19), exclusive(A, 20, 99));
         table.unlock(LockSpace.RANGES, A, 50, 59);
         assertThat(table.held()).hasSize(4).contains(exclusive(A, 20, 49), exclusive(A, 60, 99));
         take(exclusive(A, 10, 59));
@@ -114,9 +113,11 @@ class LockTableTest {
     void aCycleOfAnyLengthIsADeadlock() {
         Map<LockOwner, List<LockOwner>> waits = new HashMap<>();
         waits.put(B, List.of(C));
-        assertThat(Deadlocks.closes(A, List.of(B), owner -> waits.getOrDefault(owner, List.of()))).isFalse();
+        assertThat(Deadlocks.closes(A, List.of(B), owner -> waits.getOrDefault(owner, List.of())))
+                .isFalse();
         waits.put(C, List.of(B, A));
-        assertThat(Deadlocks.closes(A, List.of(B), owner -> waits.getOrDefault(owner, List.of()))).isTrue();
+        assertThat(Deadlocks.closes(A, List.of(B), owner -> waits.getOrDefault(owner, List.of())))
+                .isTrue();
     }
 
     /** Each byte and owner on its own. */
@@ -214,8 +215,10 @@ class LockTableTest {
                     }
                     case 6 -> {
                         if (table.waiters().isEmpty()) break;
-                        var one = table.waiters().get(random.nextInt(table.waiters().size()));
-                        assertThat(table.cancel(one.wanted().owner(), one.ticket())).isTrue();
+                        var one = table.waiters()
+                                .get(random.nextInt(table.waiters().size()));
+                        assertThat(table.cancel(one.wanted().owner(), one.ticket()))
+                                .isTrue();
                         naive.waiters.remove(one);
                     }
                     default -> {

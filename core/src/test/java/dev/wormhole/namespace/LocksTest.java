@@ -47,9 +47,9 @@ class LocksTest {
     }
 
     private void prompt(int pod, boolean in) {
-        long start = Objects.requireNonNull(log.view().pod(new Incarnation(pod))).startCount();
-        log.apply(Entry.withoutSession(
-                1, log.nanos, List.of(new Command.SetPrompt(new Incarnation(pod), start, in))));
+        long start =
+                Objects.requireNonNull(log.view().pod(new Incarnation(pod))).startCount();
+        log.apply(Entry.withoutSession(1, log.nanos, List.of(new Command.SetPrompt(new Incarnation(pod), start, in))));
     }
 
     private Outcome run(int pod, Command command) {
@@ -118,7 +118,8 @@ class LocksTest {
         assertThat(epoch).isEqualTo(log.index);
         assertThat(done(1, attempt(range(1, 2, false, 5, 6)))).isEqualTo(-epoch);
         assertThat(known().holder()).isEqualTo(new Incarnation(1));
-        assertThat(done(3, new Command.Lock(file, whole(3), 0, Command.LockMode.ASK))).isEqualTo(Command.Lock.ASKED);
+        assertThat(done(3, new Command.Lock(file, whole(3), 0, Command.LockMode.ASK)))
+                .isEqualTo(Command.Lock.ASKED);
         refused(2, new Command.ShareLocks(file, epoch, List.of(), List.of()), Errno.ESTALE);
         refused(1, new Command.ShareLocks(file, epoch - 1, List.of(), List.of()), Errno.ESTALE);
         done(1, new Command.ShareLocks(file, epoch, List.of(whole(1)), List.of()));
@@ -214,7 +215,8 @@ class LocksTest {
         log.refused(new Command.PunchHole(file, 0, 3, 5), Errno.EIO);
         log.done(new Command.SetAttributes(file, 0600, null, null, null, null, null, false));
         log.refused(attempt(whole(1)), Errno.ESTALE);
-        assertThat(done(2, TestLog.writing(file, log.slice(), 0, 10, 0, new Incarnation(1)))).isPositive();
+        assertThat(done(2, TestLog.writing(file, log.slice(), 0, 10, 0, new Incarnation(1))))
+                .isPositive();
         log.done(new Command.ForgoLocks(file));
         log.write(file, 0, 10, 0, new Incarnation(1));
         assertThat(known().lost()).isEmpty();
@@ -257,8 +259,7 @@ class LocksTest {
     void locksGoWithTheirFile() {
         shareWithPod1Holding(whole(1));
         log.done(new Command.Unlink(InodeId.ROOT, TestLog.name("f"), file));
-        for (int pod = 1; pod <= 3; pod++)
-            run(pod, new Command.AcknowledgeOrphans(new Incarnation(pod), log.index));
+        for (int pod = 1; pod <= 3; pod++) run(pod, new Command.AcknowledgeOrphans(new Incarnation(pod), log.index));
         assertThat(log.done(new Command.Reap(List.of(file)))).isEqualTo(1);
         assertThat(locks()).isNull();
         refused(2, attempt(whole(2)), Errno.ENOENT);
@@ -317,7 +318,9 @@ class LocksTest {
                 }
             }
             if (step % 20 == 0)
-                assertThat(NamespaceChecker.check(log.table)).as("seed " + seed + " step " + step).isEmpty();
+                assertThat(NamespaceChecker.check(log.table))
+                        .as("seed " + seed + " step " + step)
+                        .isEmpty();
         }
     }
 

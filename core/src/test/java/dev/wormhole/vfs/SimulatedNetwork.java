@@ -151,6 +151,7 @@ final class SimulatedNetwork implements AutoCloseable {
         volatile boolean disconnected;
         /** Others may take what it has. */
         volatile boolean silent;
+
         volatile boolean keepsDiscarded;
         volatile boolean losesPushAnswers;
         /** The free space that others believe in; the real one while it is negative. */

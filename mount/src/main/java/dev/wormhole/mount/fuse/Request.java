@@ -232,8 +232,7 @@ public sealed interface Request {
             case Opcode.FLUSH -> new Flush(header, getLong(need(opcode, in, 24, end)), getLong(in + 16));
             case Opcode.GETLK -> new GetLock(header, getLong(need(opcode, in, 48, end)), lock(opcode, in));
             case Opcode.SETLK, Opcode.SETLKW ->
-                new SetLock(
-                        header, getLong(need(opcode, in, 48, end)), lock(opcode, in), opcode == Opcode.SETLKW);
+                new SetLock(header, getLong(need(opcode, in, 48, end)), lock(opcode, in), opcode == Opcode.SETLKW);
             case Opcode.FSYNC -> new Fsync(header, getLong(need(opcode, in, 16, end)), (getInt(in + 8) & 1) != 0);
             case Opcode.SETXATTR -> {
                 int size = size(opcode, need(opcode, in, 16, end));

@@ -13,15 +13,15 @@ import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeoutException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -68,6 +68,7 @@ final class Session {
     private final Semaphore lockWaits = new Semaphore(LOCK_WAITS_MAX);
     /** RELEASEs being served, by their unique number. */
     private final ConcurrentHashMap<Long, Releasing> releasing = new ConcurrentHashMap<>();
+
     private final ConcurrentHashMap<Long, HandedOff> underway = new ConcurrentHashMap<>();
     private final ThreadPoolExecutor diskThreads;
     private final CountDownLatch initialised = new CountDownLatch(1);

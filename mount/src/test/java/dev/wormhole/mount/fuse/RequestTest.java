@@ -116,7 +116,10 @@ class RequestTest {
         same(
                 lock(33, 2, 1),
                 new Request.SetLock(
-                        HEADER, 9, new Request.LockRange(77, 3, Long.MAX_VALUE, Request.LockRange.NONE, 4321, true), true));
+                        HEADER,
+                        9,
+                        new Request.LockRange(77, 3, Long.MAX_VALUE, Request.LockRange.NONE, 4321, true),
+                        true));
         assertThatThrownBy(() -> decode(lock(32, 3, 0))).hasMessageContaining("lock type 3");
         same(Image.request(27).u32(0).u32(0), new Request.OpenDir(HEADER));
         same(
