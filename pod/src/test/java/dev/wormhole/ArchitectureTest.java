@@ -32,13 +32,14 @@ final class ArchitectureTest {
 
     static {
         ROOMS.put("model", List.of());
-        ROOMS.put("namespace", List.of("model"));
+        ROOMS.put("lock", List.of("model"));
+        ROOMS.put("namespace", List.of("model", "lock"));
         ROOMS.put("content", List.of("model"));
         ROOMS.put("health", List.of("model", "namespace"));
         ROOMS.put("placement", List.of("model", "namespace", "health"));
-        ROOMS.put("vfs", List.of("model", "namespace", "content"));
+        ROOMS.put("vfs", List.of("model", "lock", "namespace", "content"));
         ROOMS.put("mount.fuse", List.of());
-        ROOMS.put("mount.linux", List.of("model", "namespace", "vfs", "mount.fuse"));
+        ROOMS.put("mount.linux", List.of("model", "lock", "namespace", "vfs", "mount.fuse"));
         ROOMS.put("consensus", List.of("model", "namespace"));
         ROOMS.put("config", List.of("model"));
         ROOMS.put("control", List.of("model"));
@@ -84,7 +85,8 @@ final class ArchitectureTest {
 
     @ArchTest
     static void theCoreUsesTheJdkAlone(com.tngtech.archunit.core.domain.JavaClasses classes) {
-        for (String room : Arrays.asList("model", "namespace", "content", "placement", "health", "vfs", "mount"))
+        for (String room :
+                Arrays.asList("model", "lock", "namespace", "content", "placement", "health", "vfs", "mount"))
             noClasses()
                     .that()
                     .resideInAPackage("dev.wormhole." + room + "..")

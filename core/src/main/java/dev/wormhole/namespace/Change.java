@@ -33,6 +33,9 @@ public sealed interface Change {
     /** By decision of the log this incarnation is no holder of the slice any more: its store deletes the bytes. */
     record HolderDropped(SliceId slice, Incarnation holder) implements Change {}
 
+    /** Who holds locks of the file, waits for one, or decides about them. */
+    record LocksChanged(InodeId inode) implements Change {}
+
     /** Members or their states changed. */
     record PodsChanged() implements Change {}
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.namespace;
 
+import dev.wormhole.lock.FileLock;
+import dev.wormhole.lock.LockOwner;
+import dev.wormhole.lock.LockSpace;
+import dev.wormhole.lock.LockTable;
 import dev.wormhole.model.Extent;
 import dev.wormhole.model.FileName;
 import dev.wormhole.model.FileType;
@@ -301,4 +305,52 @@ public sealed interface Command {
      * Outcome value: its version.
      */
     record Configure(long basedOn, String toml) implements Command {}
+
+    // ---- locks of files; each is about those of the pod whose session it comes in
+
+    enum LockMode {
+        TRY,
+        WAIT,
+        /** Locks nothing: only has the holder tell what is held. */
+        ASK
+    }
+
+    /**
+     * Asks for a lock. Where no pod decides about the file's locks and nothing is held or waited for, the asking one decides
+     * from then on. Outcome value: {@link #GRANTED}; {@link #WAITING}: it will be granted without a further command;
+     * {@link #ASKED}: another pod decides and is asked to tell, so look again when it has; below 0: this pod decides, since the
+     * log index that is the value without its sign. Refused: EAGAIN (something is in the way), EDEADLK, ENOLCK (too many locks), ENOENT
+     * (inode gone), ESTALE (this pod lost locks of the file and has not answered yet, see {@link ForgoLocks}).
+     *
+     * @param ticket names the request in its session
+     */
+    record Lock(InodeId inode, FileLock wanted, long ticket, LockMode mode) implements Command {
+        public static final long GRANTED = 0, WAITING = 1, ASKED = 2;
+    }
+
+    /** Ends what the owner holds there. Outcome value: 0, or below 0 as {@link Lock}. Refused: ENOLCK (no room to split a range). */
+    record Unlock(InodeId inode, LockSpace space, LockOwner owner, long from, long to) implements Command {}
+
+    /** Ends a request. Outcome value: 1; 0 if it does not wait (any more: it may have been granted); or below 0 as {@link Lock}. */
+    record CancelLock(InodeId inode, LockOwner owner, long ticket) implements Command {}
+
+    /**
+     * The pod that decides tells what is held and waited for there; from then on the log decides. If nothing is held, and one
+     * other pod waits, that one decides. Requests that would wait for ever are left out: they ask again. Refused: ESTALE (it
+     * does not decide, or not since this epoch).
+     */
+    record ShareLocks(InodeId inode, long epoch, List<FileLock> held, List<LockTable.Waiter> waiters)
+            implements Command {}
+
+    /** This pod alone has locks or requests there: it decides again. Refused: EAGAIN. Outcome value: as {@link Lock}. */
+    record KeepLocks(InodeId inode) implements Command {}
+
+    /**
+     * Takes away what a silent pod holds there, and its right to decide. It can change none of the file's bytes until it has
+     * answered with {@link ForgoLocks}. Refused: EBUSY while it is in the prompt set. Outcome value: 1, or 0 if it has nothing.
+     */
+    record TakeLocks(InodeId inode, Incarnation from) implements Command {}
+
+    /** This pod knows that its locks of the file are gone, and has given up what was written under them. */
+    record ForgoLocks(InodeId inode) implements Command {}
 }

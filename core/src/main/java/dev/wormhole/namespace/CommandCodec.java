@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.namespace;
 
+import dev.wormhole.lock.FileLock;
+import dev.wormhole.lock.LockOwner;
+import dev.wormhole.lock.LockSpace;
+import dev.wormhole.lock.LockTable;
 import dev.wormhole.model.Extent;
 import dev.wormhole.model.FileName;
 import dev.wormhole.model.FileType;
@@ -51,12 +55,21 @@ final class CommandCodec {
     private static final int REMOVE_POD = 64;
     private static final int CONFIGURE = 65;
     private static final int SET_PROMPT = 66;
-    // Reserved: 80 grant, 81 revoke, 82 lock, 83 settle, 84 generation.
+    // Reserved: 80 grant, 81 revoke, 83 settle, 84 generation.
+    private static final int LOCK = 82;
+    private static final int UNLOCK = 85;
+    private static final int CANCEL_LOCK = 86;
+    private static final int SHARE_LOCKS = 87;
+    private static final int KEEP_LOCKS = 88;
+    private static final int TAKE_LOCKS = 89;
+    private static final int FORGO_LOCKS = 90;
 
     private static final FileType[] TYPES = FileType.values();
     private static final HolderState[] HOLDER_STATES = HolderState.values();
     private static final Command.RenameMode[] RENAME_MODES = Command.RenameMode.values();
     private static final Command.XattrMode[] XATTR_MODES = Command.XattrMode.values();
+    private static final Command.LockMode[] LOCK_MODES = Command.LockMode.values();
+    private static final LockSpace[] LOCK_SPACES = LockSpace.values();
     private static final PodSettings.Role[] ROLES = PodSettings.Role.values();
 
     private CommandCodec() {}
@@ -186,6 +199,27 @@ final class CommandCodec {
             case Command.RemovePod c ->
                 to.u16(REMOVE_POD).i32(c.incarnation().number()).u8(c.force() ? 1 : 0);
             case Command.Configure c -> to.u16(CONFIGURE).i64(c.basedOn()).text(c.toml());
+            case Command.Lock c -> {
+                to.u16(LOCK).i64(c.inode().value()).i64(c.ticket()).u8(c.mode().ordinal());
+                LockRow.lock(to, c.wanted());
+            }
+            case Command.Unlock c -> {
+                owner(to.u16(UNLOCK).i64(c.inode().value()), c.owner());
+                to.u8(c.space().ordinal()).i64(c.from()).i64(c.to());
+            }
+            case Command.CancelLock c ->
+                owner(to.u16(CANCEL_LOCK).i64(c.inode().value()), c.owner()).i64(c.ticket());
+            case Command.ShareLocks c -> {
+                to.u16(SHARE_LOCKS).i64(c.inode().value()).i64(c.epoch());
+                to.i32(c.held().size());
+                for (FileLock lock : c.held()) LockRow.lock(to, lock);
+                to.i32(c.waiters().size());
+                for (LockTable.Waiter waiter : c.waiters()) LockRow.waiter(to, waiter);
+            }
+            case Command.KeepLocks c -> to.u16(KEEP_LOCKS).i64(c.inode().value());
+            case Command.TakeLocks c ->
+                to.u16(TAKE_LOCKS).i64(c.inode().value()).i32(c.from().number());
+            case Command.ForgoLocks c -> to.u16(FORGO_LOCKS).i64(c.inode().value());
         }
     }
 
@@ -302,6 +336,36 @@ final class CommandCodec {
             case SET_PROMPT -> new Command.SetPrompt(incarnation(from), from.i64(), from.flag());
             case REMOVE_POD -> new Command.RemovePod(incarnation(from), from.flag());
             case CONFIGURE -> new Command.Configure(from.i64(), from.text());
+            case LOCK -> {
+                InodeId inode = inode(from);
+                long ticket = from.i64();
+                Command.LockMode mode = from.constant(LOCK_MODES);
+                yield new Command.Lock(inode, LockRow.lock(from), ticket, mode);
+            }
+            case UNLOCK -> {
+                InodeId inode = inode(from);
+                LockOwner owner = owner(from);
+                LockSpace space = from.constant(LOCK_SPACES);
+                long first = from.i64();
+                long last = from.i64();
+                if (first < 0 || last < first) throw from.malformed("bytes " + first + " to " + last);
+                yield new Command.Unlock(inode, space, owner, first, last);
+            }
+            case CANCEL_LOCK -> new Command.CancelLock(inode(from), owner(from), from.i64());
+            case SHARE_LOCKS -> {
+                InodeId inode = inode(from);
+                long epoch = from.i64();
+                int count = from.count(LockRow.LOCK_BYTES);
+                var held = new ArrayList<FileLock>(count);
+                for (int i = 0; i < count; i++) held.add(LockRow.lock(from));
+                count = from.count(8 + LockRow.LOCK_BYTES);
+                var waiters = new ArrayList<LockTable.Waiter>(count);
+                for (int i = 0; i < count; i++) waiters.add(LockRow.waiter(from));
+                yield new Command.ShareLocks(inode, epoch, held, waiters);
+            }
+            case KEEP_LOCKS -> new Command.KeepLocks(inode(from));
+            case TAKE_LOCKS -> new Command.TakeLocks(inode(from), incarnation(from));
+            case FORGO_LOCKS -> new Command.ForgoLocks(inode(from));
             default -> throw new MalformedEntryException("unknown command " + number, start);
         };
     }
@@ -310,6 +374,14 @@ final class CommandCodec {
         int umask = from.u16();
         if (umask > 0777) throw from.malformed("umask " + umask);
         return umask;
+    }
+
+    private static ByteSink owner(ByteSink to, LockOwner owner) {
+        return to.i32(owner.pod().number()).i64(owner.key());
+    }
+
+    private static LockOwner owner(ByteSource from) throws MalformedEntryException {
+        return new LockOwner(incarnation(from), from.i64());
     }
 
     private static void name(ByteSink to, FileName name) {

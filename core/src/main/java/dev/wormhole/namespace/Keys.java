@@ -28,6 +28,9 @@ final class Keys {
     static final char TOKEN = 't';
     static final char SESSION = 'n';
     static final char ANSWER = 'a';
+    static final char LOCKS = 'g';
+    static final char LOCKED_BY = 'y';
+    static final char LOCK_WAIT = 'q';
     static final char META = 'm';
 
     /** Applied index and digest: the only row that is not part of the digest. */

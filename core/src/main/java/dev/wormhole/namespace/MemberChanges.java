@@ -15,11 +15,13 @@ final class MemberChanges {
     private final Working state;
     private final TreeChanges tree;
     private final ContentChanges content;
+    private final LockChanges locks;
 
-    MemberChanges(Working state, TreeChanges tree, ContentChanges content) {
+    MemberChanges(Working state, TreeChanges tree, ContentChanges content, LockChanges locks) {
         this.state = state;
         this.tree = tree;
         this.content = content;
+        this.locks = locks;
     }
 
     private static Outcome refused(Errno errno) {
@@ -101,6 +103,7 @@ final class MemberChanges {
         if (pod == null) return refused(Errno.ENOENT);
         if (!c.force() && content.isLastHolder(number)) return refused(Errno.EBUSY);
         tree.endHolds(number);
+        locks.endPod(c.incarnation());
         endSession(number);
         // Its holder records count no more from here on, and go from each row when that is next written.
         state.removePod(number);
@@ -156,6 +159,7 @@ final class MemberChanges {
         if (c.settledCounter() < r.settledCounter()) return refused(Errno.EEXIST);
         endSession(number);
         tree.endHolds(number);
+        locks.endPod(c.incarnation());
         putSession(number, new Session(c.startCount(), 0, 1));
         content.settled(number, c.settledCounter());
         return update(pod, r.withStart(c.startCount(), c.settledCounter()));

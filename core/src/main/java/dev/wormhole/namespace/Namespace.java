@@ -233,6 +233,7 @@ public final class Namespace {
         final Working state;
         final ContentChanges content;
         final TreeChanges tree;
+        final LockChanges locks;
         final MemberChanges members;
         int level;
         boolean diverged;
@@ -242,8 +243,10 @@ public final class Namespace {
             this.entry = entry;
             state = new Working(table, index, entry.nanos(), heads.pods(), heads.totals());
             content = new ContentChanges(state);
-            tree = new TreeChanges(state, content);
-            members = new MemberChanges(state, tree, content);
+            SessionId session = entry.session();
+            locks = new LockChanges(state, session == null ? null : session.incarnation());
+            tree = new TreeChanges(state, content, locks);
+            members = new MemberChanges(state, tree, content, locks);
             level = heads.level();
         }
 
@@ -280,6 +283,8 @@ public final class Namespace {
         }
 
         private Outcome apply(Command command) {
+            InodeId written = written(command);
+            if (written != null && locks.isFenced(written)) return new Outcome.Refused(Errno.EIO);
             return switch (command) {
                 case Command.Create c -> tree.create(c);
                 case Command.CreateOrphan c -> tree.createOrphan(c);
@@ -316,6 +321,24 @@ public final class Namespace {
                     entry.session() == null ? members.setPrompt(c) : new Outcome.Refused(Errno.EINVAL);
                 case Command.RemovePod c -> members.remove(c);
                 case Command.Configure c -> members.configure(c);
+                case Command.Lock c -> locks.lock(c);
+                case Command.Unlock c -> locks.unlock(c);
+                case Command.CancelLock c -> locks.cancel(c);
+                case Command.ShareLocks c -> locks.share(c);
+                case Command.KeepLocks c -> locks.keep(c);
+                case Command.TakeLocks c -> locks.take(c);
+                case Command.ForgoLocks c -> locks.forgo(c);
+            };
+        }
+
+        /** The file whose bytes a command changes; null if none. */
+        private static @Nullable InodeId written(Command command) {
+            return switch (command) {
+                case Command.Write c -> c.inode();
+                case Command.Append c -> c.inode();
+                case Command.PunchHole c -> c.inode();
+                case Command.SetAttributes c -> c.size() == null ? null : c.inode();
+                default -> null;
             };
         }
 

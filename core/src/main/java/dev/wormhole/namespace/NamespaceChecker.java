@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.namespace;
 
+import dev.wormhole.lock.FileLock;
+import dev.wormhole.lock.LockOwner;
 import dev.wormhole.model.Acl;
 import dev.wormhole.model.Extent;
 import dev.wormhole.model.FileName;
@@ -102,6 +104,7 @@ public final class NamespaceChecker {
         attributes();
         extents();
         histories();
+        locks();
         for (Seen seen : inodes.values()) inode(seen);
         ways();
         long[] unnamed = slices();
@@ -281,6 +284,44 @@ public final class NamespaceChecker {
         for (String head : kept) if (!heads.contains(head)) found("history " + head + " has no head");
         for (String head : waits.keySet())
             if (!heads.contains(head)) found("wait for a history " + head + " that is not");
+    }
+
+    private void locks() {
+        var parts = new HashSet<String>();
+        var waits = new HashSet<String>();
+        each(Keys.LOCKS, (key, value) -> {
+            LockRow row = LockRow.decode(Keys.id(key, 0), value);
+            String what = "locks of " + inode(row.inode);
+            if (!inodes.containsKey(row.inode)) found(what + ", which is not there");
+            if (row.isEmpty()) found(what + " say nothing");
+            if (row.holder != 0 && !row.table.held().isEmpty()) found(what + ": known, and decided by p" + row.holder);
+            if (row.holder != 0 && row.lost.contains(row.holder))
+                found(what + ": decided by p" + row.holder + ", which lost them");
+            for (FileLock lock : row.table.held())
+                if (row.table.conflict(lock) != null) found(what + ": " + lock + " beside " + row.table.conflict(lock));
+            for (var waiter : row.table.waiters())
+                if (row.holder == 0 && row.table.conflict(waiter.wanted()) == null)
+                    found(what + ": " + waiter + " waits for nobody");
+            for (int pod : row.pods()) {
+                parts.add(pod + " " + row.inode);
+                if (table.get(Keys.of(Keys.SESSION, pod)) == null) found(what + ": p" + pod + " has no session");
+                if (table.get(Keys.of(Keys.LOCKED_BY, pod, row.inode)) == null)
+                    found(what + ": p" + pod + " is not in the index");
+            }
+            for (LockOwner owner : row.waiting()) {
+                waits.add(owner.pod().number() + " " + owner.key() + " " + row.inode);
+                if (table.get(Keys.of(Keys.LOCK_WAIT, owner.pod().number(), owner.key(), row.inode)) == null)
+                    found(what + ": the wait of " + owner + " is not in the index");
+            }
+        });
+        each(Keys.LOCKED_BY, (key, _) -> {
+            if (!parts.contains(Keys.id(key, 0) + " " + Keys.id(key, 1)))
+                found("index has p" + Keys.id(key, 0) + " at the locks of " + inode(Keys.id(key, 1)));
+        });
+        each(Keys.LOCK_WAIT, (key, _) -> {
+            if (!waits.contains(Keys.id(key, 0) + " " + Keys.id(key, 1) + " " + Keys.id(key, 2)))
+                found("index has p" + Keys.id(key, 0) + " waiting for " + inode(Keys.id(key, 2)));
+        });
     }
 
     private void inode(Seen seen) {

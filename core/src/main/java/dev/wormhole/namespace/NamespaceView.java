@@ -40,6 +40,9 @@ public interface NamespaceView {
     /** The extents that overlap [from, to), in order, not trimmed to it. */
     List<Extent> extents(InodeId inode, long from, long to);
 
+    /** What the log knows of the file's locks; null if nothing is held and nobody decides about them. */
+    @Nullable LockRecord locks(InodeId inode);
+
     @Nullable SliceRecord slice(SliceId slice);
 
     /** A path from the root by way of one of the inode's names, for rules and for people; null for an orphan. */

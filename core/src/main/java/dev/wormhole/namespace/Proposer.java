@@ -210,6 +210,8 @@ public final class Proposer {
             case Command.Discard discard -> 50 + 9 * discard.slices().size();
             case Command.Abandon abandon -> 50 + 9 * abandon.slices().size();
             case Command.Reap reap -> 50 + 9 * reap.inodes().size();
+            case Command.ShareLocks locks ->
+                50 + 42 * (locks.held().size() + locks.waiters().size());
             case Command.Configure configure -> 50 + 2 * configure.toml().length();
             default -> 200;
         };

@@ -153,6 +153,12 @@ final class TableView implements NamespaceView {
         return extents;
     }
 
+    @Override
+    public @Nullable LockRecord locks(InodeId inode) {
+        byte[] row = table.get(Keys.of(Keys.LOCKS, inode.value()));
+        return row == null ? null : LockRow.decode(inode.value(), row).record();
+    }
+
     private boolean isMember(int incarnation) {
         return heads.pods.containsKey(incarnation);
     }

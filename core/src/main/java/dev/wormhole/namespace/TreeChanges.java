@@ -27,10 +27,12 @@ final class TreeChanges {
 
     private final Working state;
     private final ContentChanges content;
+    private final LockChanges locks;
 
-    TreeChanges(Working state, ContentChanges content) {
+    TreeChanges(Working state, ContentChanges content, LockChanges locks) {
         this.state = state;
         this.content = content;
+        this.locks = locks;
     }
 
     static Outcome refused(Errno errno) {
@@ -557,6 +559,7 @@ final class TreeChanges {
             if (inode.type == FileType.SYMLINK) state.remove(Keys.of(Keys.SYMLINK, inode.id));
             state.remove(Keys.of(Keys.ORPHAN, inode.id));
             state.orphanCount--;
+            locks.removed(inode);
             state.removeInode(inode);
             state.changes.add(new Change.Reaped(id));
             reaped++;

@@ -61,6 +61,7 @@ final class Working {
     private long unnamedCount;
 
     private final LinkedHashMap<Long, Boolean> changedInodes = new LinkedHashMap<>();
+    private final LinkedHashSet<InodeId> changedLocks = new LinkedHashSet<>();
     private final LinkedHashSet<SliceId> changedHolders = new LinkedHashSet<>();
     private final List<SliceId> discarded = new ArrayList<>();
     final List<Change> changes = new ArrayList<>();
@@ -248,6 +249,10 @@ final class Working {
         changes.add(new Change.EntryChanged(new InodeId(directory.id), name));
     }
 
+    void tellLocks(InodeId inode) {
+        changedLocks.add(inode);
+    }
+
     void tellHolders(SliceId slice) {
         changedHolders.add(slice);
     }
@@ -266,6 +271,7 @@ final class Working {
         all.addAll(changes);
         if (!changedHolders.isEmpty()) all.add(new Change.HoldersChanged(List.copyOf(changedHolders)));
         if (!discarded.isEmpty()) all.add(new Change.SlicesDiscarded(List.copyOf(discarded)));
+        for (InodeId inode : changedLocks) all.add(new Change.LocksChanged(inode));
         if (podsTold) all.add(new Change.PodsChanged());
         return all;
     }

@@ -11,6 +11,7 @@ import dev.wormhole.namespace.Command.XattrMode;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -163,10 +164,34 @@ public interface FileSystem {
     /** close(2) of one descriptor: new bytes are committed, so that an open elsewhere that follows sees them. */
     Answer<Void> flush(long handle) throws IOException, InterruptedException;
 
+    /**
+     * A lock as a program wants it: of a range of bytes (fcntl(2)), or of the whole file (flock(2)).
+     *
+     * @param owner the kernel's name for who would hold it: a process's table of files, or an open file
+     * @param to last byte, {@link Long#MAX_VALUE} for the end of the file wherever it will be
+     */
+    record WantedLock(boolean whole, long owner, int pid, boolean exclusive, long from, long to) {}
+
+    /**
+     * Takes a lock that holds on every pod, in place of what its owner has there. What others committed before they gave it up
+     * is seen from then on, also through pages that the kernel kept. Refused: EAGAIN (something is in the way, without {@code
+     * wait}), EDEADLK (ranges alone), ENOLCK (too many, or no network).
+     */
+    Answer<Void> lock(long handle, WantedLock wanted, boolean wait) throws IOException, InterruptedException;
+
+    /** Ends what the owner has there; what was written before is seen by whoever gets the lock next. */
+    Answer<Void> unlock(long handle, WantedLock given) throws IOException, InterruptedException;
+
+    /** F_GETLK: a lock in the way, if there is one. Its pid is 0 on other pods. */
+    Answer<Optional<WantedLock>> lockInTheWay(long handle, WantedLock wanted) throws IOException, InterruptedException;
+
+    /** After {@link #flush}: ends the locks of ranges that the closing process has, through whatever handle. */
+    void unlockAtClose(long handle, long owner) throws InterruptedException;
+
     /** fsync(2), fdatasync(2): what was written is durable as declared. */
     Answer<Void> sync(long handle, boolean dataOnly) throws IOException, InterruptedException;
 
-    /** The last descriptor of the handle is gone. */
+    /** The last descriptor of the handle is gone, and so are locks that belong to the open file itself. */
     void release(long handle);
 
     /** fallocate(2) with Linux's mode bits. Refused: EOPNOTSUPP for modes that are not supported. */
@@ -242,6 +267,9 @@ public interface FileSystem {
 
         /** Cached pages (of a file) or the cached listing (of a directory) are stale. */
         void contentChanged(InodeId inode);
+
+        /** Runs the action, which must not block, once the kernel has dropped the pages that it was told to drop before. */
+        void afterContent(InodeId inode, Runnable action);
 
         /** Runs the action, which must not block, once the kernel has been told of all attributes named before. */
         void afterAttributes(Runnable action);

@@ -75,6 +75,8 @@ final class Generation {
     long modifiedNanos;
     long view = Long.MAX_VALUE;
     boolean killPrivileges;
+    /** Some of it was written while a program here held a lock of the file. */
+    boolean underLock;
     /** Clock reading of the first write, or of the last failure to commit. */
     long sinceNanos;
     /** The slices cannot be committed as they are: their bytes go into new ones first. */
@@ -206,6 +208,7 @@ final class Generation {
         transitBytes += newer.transitBytes;
         modifiedNanos = newer.modifiedNanos;
         killPrivileges |= newer.killPrivileges;
+        underLock |= newer.underLock;
         view = Math.min(view, newer.view);
         restage |= newer.restage;
     }

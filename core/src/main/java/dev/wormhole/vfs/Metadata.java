@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.vfs;
 
+import dev.wormhole.model.Incarnation;
 import dev.wormhole.namespace.Command;
 import dev.wormhole.namespace.NamespaceView;
 import dev.wormhole.namespace.Outcome;
@@ -43,6 +44,12 @@ public interface Metadata {
 
     /** Completes when the entry is on the disks of min(2, present storing pods). */
     CompletableFuture<Void> onDisks(long index);
+
+    /**
+     * Whether the leader has not heard the pod for longer than a pod may answer from what it has: another's locks may be taken
+     * then. Never true of one that is only not looked at.
+     */
+    boolean isSilent(Incarnation pod);
 
     /** Whether this pod has lost the network, see DESIGN section 8. */
     boolean disconnected();

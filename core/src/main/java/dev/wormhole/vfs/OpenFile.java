@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.vfs;
 
+import dev.wormhole.lock.LockOwner;
+import dev.wormhole.lock.LockSpace;
+import java.io.IOException;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+
 /** One open(2) of a file. */
 final class OpenFile {
     static final int O_ACCMODE = 3;
@@ -15,8 +22,13 @@ final class OpenFile {
     final boolean writable;
     final boolean append;
     final boolean keepsAccessTime;
-    /** Content counter that the program last revalidated by opening. */
-    final long view;
+    /** Content counter that the program last revalidated, by opening or by a lock. */
+    volatile long view;
+
+    /** Who locked through it and has not closed it since. Guarded by this. */
+    private final Set<Locker> lockers = new HashSet<>(0);
+
+    private final int cutOffsBefore;
 
     volatile int lossesTold;
 
@@ -29,6 +41,34 @@ final class OpenFile {
         append = writable && (flags & O_APPEND) != 0;
         keepsAccessTime = (flags & O_NOATIME) == 0;
         lossesTold = inode.losses;
+        cutOffsBefore = inode.cutOffs;
+    }
+
+    record Locker(LockSpace space, LockOwner owner) {}
+
+    /** Whether a lock that the programs of this pod had of the file was taken away since it was opened. */
+    boolean isCutOff() {
+        return inode.cutOffs != cutOffsBefore;
+    }
+
+    /** @throws IOException when it is cut off */
+    void checkNotCutOff() throws IOException {
+        if (isCutOff())
+            throw new IOException(
+                    "a lock of " + inode.id + " went to another pod while this one was silent: open it anew");
+    }
+
+    synchronized void lockedBy(LockSpace space, LockOwner owner) {
+        lockers.add(new Locker(space, owner));
+    }
+
+    synchronized void closedBy(LockOwner owner) {
+        lockers.remove(new Locker(LockSpace.RANGES, owner));
+    }
+
+    /** Those left when the last descriptor is gone: owners that are the open file itself. */
+    synchronized List<Locker> lockers() {
+        return List.copyOf(lockers);
     }
 
     static boolean writes(int flags) {

@@ -50,6 +50,11 @@ final class OpenInode {
     /** Counts times that bytes were lost, so that every handle tells it once. */
     volatile int losses;
 
+    /** Whether a program here holds a lock of it: what is written belongs to that. */
+    volatile boolean locked;
+    /** Counts times that locks were lost: handles opened before are cut off. */
+    volatile int cutOffs;
+
     volatile long accessedNanos = Long.MIN_VALUE;
     volatile boolean accessedSinceChange;
     /** {@link dev.wormhole.model.InodeFlags}, as applied here; written by {@link #flagsFrom}. */
@@ -62,8 +67,10 @@ final class OpenInode {
     // ---- guarded by the monitor
     private int opens;
     private long kernelContent = -1;
+    private long sureContent = -1;
     private int ownInFlight;
     private @Nullable CompletableFuture<?> hold;
+    private int changing;
 
     /** Extents of [from, to) as they were when the counters stood so. */
     record CachedExtents(long content, long layout, long from, long to, Extent[] extents) {}
@@ -163,7 +170,43 @@ final class OpenInode {
         if (now != null) flags = now.flags();
     }
 
+    // ---- changes of the bytes by handles that a lost lock cuts off
+
+    /** A handle that is not cut off begins to change bytes; answers false if it is. */
+    synchronized boolean beginChange(OpenFile file) {
+        if (file.isCutOff()) return false;
+        changing++;
+        return true;
+    }
+
+    synchronized void endChange() {
+        if (--changing == 0) notifyAll();
+    }
+
+    synchronized void cutOff() {
+        cutOffs++;
+    }
+
+    /** Returns when nothing is under way that began before. */
+    synchronized void awaitChanges() throws InterruptedException {
+        while (changing > 0) wait();
+    }
+
     // ---- what the kernel's pages are right for
+
+    /**
+     * Whether the kernel has no pages older than this content. What an open or a notification makes it drop counts here only
+     * once it has: who gets a lock reads at once.
+     */
+    synchronized boolean surelyHas(long content) {
+        return sureContent == content;
+    }
+
+    /** The kernel has dropped its pages since the content was looked at: what it has now is as new, if nothing changed. */
+    synchronized void droppedAt(long content, NamespaceView view) {
+        Attributes now = view.attributes(id);
+        if (now != null && now.content() == content) kernelContent = sureContent = content;
+    }
 
     /** The kernel opens it as of this content. Answers whether it may keep its pages; otherwise it drops them now. */
     synchronized boolean openedAt(long content, boolean direct) {
@@ -186,6 +229,7 @@ final class OpenInode {
     synchronized boolean ownEnded(long content, NamespaceView view) {
         ownInFlight--;
         boolean stale = false;
+        if (content >= 0) sureContent = content == sureContent + 1 ? content : -1;
         if (content >= 0 && kernelContent >= 0) {
             if (content == kernelContent + 1) kernelContent = content;
             else if (content != kernelContent) stale = true;
@@ -201,7 +245,7 @@ final class OpenInode {
 
     /** Whatever the kernel has is not to be kept. Answers whether somebody has it open. */
     synchronized boolean pagesUnknown() {
-        kernelContent = -1;
+        kernelContent = sureContent = -1;
         return opens > 0;
     }
 

@@ -3,6 +3,9 @@ package dev.wormhole.vfs;
 
 import dev.wormhole.content.ContentStore;
 import dev.wormhole.content.OutOfSpaceException;
+import dev.wormhole.lock.FileLock;
+import dev.wormhole.lock.LockOwner;
+import dev.wormhole.lock.LockSpace;
 import dev.wormhole.model.Acl;
 import dev.wormhole.model.Answer;
 import dev.wormhole.model.Attributes;
@@ -31,6 +34,7 @@ import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -81,6 +85,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     private final LongSupplier nanoClock;
     private final WriteBack writeBack;
     private final ContentReader reader;
+    private final Locks locks;
 
     private final ConcurrentHashMap<InodeId, OpenInode> inodes = new ConcurrentHashMap<>();
     private final LinkedHashSet<OpenInode> closed = new LinkedHashSet<>(); // guarded by itself
@@ -112,6 +117,11 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
 
         @Override
         public void contentChanged(InodeId inode) {}
+
+        @Override
+        public void afterContent(InodeId inode, Runnable action) {
+            action.run();
+        }
 
         @Override
         public void afterAttributes(Runnable action) {
@@ -146,6 +156,36 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         teller = new Teller(() -> kernel, nanoClock, appliedIndex);
         reader = new ContentReader(metadata, store, replication);
         writeBack = new WriteBack(metadata, store, replication, nextId, self, settings, nanoClock, new Effects());
+        locks = new Locks(metadata, self, nanoClock, new LockedFiles());
+    }
+
+    /** What losing a lock, and telling others, does to files. */
+    private final class LockedFiles implements Locks.Files {
+        @Override
+        public void commit(InodeId id) throws IOException, InterruptedException {
+            OpenInode inode = inodes.get(id);
+            if (inode != null && inode.dirty) writeBack.commit(inode, false, null);
+        }
+
+        @Override
+        public void locked(InodeId id, boolean locked) {
+            OpenInode inode = inodes.get(id);
+            if (inode != null) inode.locked = locked;
+        }
+
+        @Override
+        public void cutOff(InodeId id) {
+            OpenInode inode = inodes.get(id);
+            if (inode != null) inode.cutOff();
+        }
+
+        @Override
+        public void forfeit(InodeId id) throws InterruptedException {
+            OpenInode inode = inodes.get(id);
+            if (inode == null) return;
+            inode.awaitChanges();
+            writeBack.forfeit(inode);
+        }
     }
 
     /** What commits cause above them. */
@@ -218,6 +258,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                     replaced(index);
                     believedNanos = Math.max(believedNanos, validity.everythingChanged());
                 }
+                case Change.LocksChanged(InodeId id) -> locks.changed(id);
                 case Change.Reaped _, Change.SlicesDiscarded _, Change.HoldersChanged _, Change.HolderDropped _ -> {}
             }
         }
@@ -280,6 +321,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     private void replaced(long index) {
         settings.validity().podsChanged();
         listings.everythingChanged();
+        locks.wakeAll();
         for (OpenInode inode : inodes.values()) {
             inode.wish = null;
             inode.extents = null;
@@ -765,6 +807,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             return outcome instanceof Outcome.Refused(Errno errno) ? stale(errno) : stat(id);
         }
         Outcome outcome;
+        OpenFile changing = size == null ? null : file;
+        if (changing != null) beginChange(changing);
         try {
             outcome = inode == null
                     ? proposeFor(id, command)
@@ -773,6 +817,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             return Answer.refused(refusal(disconnected()));
         } catch (OutOfSpaceException e) {
             return Answer.refused(Errno.ENOSPC);
+        } finally {
+            if (changing != null) changing.inode.endChange();
         }
         if (outcome instanceof Outcome.Refused(Errno errno)) return stale(errno);
         if (inode != null) {
@@ -910,6 +956,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     public Answer<Integer> read(long handle, long offset, ByteBuffer into) throws IOException, InterruptedException {
         OpenFile file = files.get(handle);
         if (file == null) return Answer.refused(Errno.EBADF);
+        file.checkNotCutOff();
         if (offset < 0) return Answer.refused(Errno.EINVAL);
         if (metadata.disconnected() && settings.onDisconnect() == FileSystemSettings.OnDisconnect.STOP)
             throw new DisconnectedException("this pod has lost the network");
@@ -961,6 +1008,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if ((flags & (append ? InodeFlags.IMMUTABLE : FIXED)) != 0 && (how & FROM_PAGES) == 0)
             return Answer.refused(Errno.EPERM);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
+        beginChange(file);
         try {
             Answer<Integer> written =
                     writeBack.write(file, append, offset, bytes, nowNanos(), (how & KILL_PRIVILEGES) != 0);
@@ -970,6 +1018,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             return Answer.refused(refusal(disconnected()));
         } catch (OutOfSpaceException e) {
             return Answer.refused(Errno.ENOSPC);
+        } finally {
+            file.inode.endChange();
         }
     }
 
@@ -977,6 +1027,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     public Answer<Void> flush(long handle) throws IOException, InterruptedException {
         OpenFile file = files.get(handle);
         if (file == null) return Answer.refused(Errno.EBADF);
+        file.checkNotCutOff();
         try {
             if (file.inode.dirty) writeBack.commit(file.inode, false, null);
             awaitTold(file.inode);
@@ -997,6 +1048,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     public Answer<Void> sync(long handle, boolean dataOnly) throws IOException, InterruptedException {
         OpenFile file = files.get(handle);
         if (file == null) return Answer.refused(Errno.EBADF);
+        file.checkNotCutOff();
         try {
             writeBack.sync(file.inode);
         } catch (DisconnectedException e) {
@@ -1022,7 +1074,138 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     @Override
     public void release(long handle) {
         OpenFile file = files.remove(handle);
-        if (file != null) leave(file.inode);
+        if (file == null) return;
+        try {
+            for (OpenFile.Locker locker : file.lockers()) locks.end(file.inode.id, locker.space(), locker.owner());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt(); // they go all the same
+        }
+        leave(file.inode);
+    }
+
+    /** Pairs with {@link OpenInode#endChange}. */
+    private static void beginChange(OpenFile file) throws IOException {
+        if (!file.inode.beginChange(file)) file.checkNotCutOff();
+    }
+
+    // ---- locks
+
+    private static final long PAGES_DROPPED_MILLIS = 10_000;
+
+    private FileLock lockOf(WantedLock wanted) {
+        return new FileLock(
+                wanted.whole() ? LockSpace.WHOLE : LockSpace.RANGES,
+                new LockOwner(self, wanted.owner()),
+                wanted.exclusive(),
+                wanted.from(),
+                wanted.to(),
+                wanted.pid());
+    }
+
+    private static boolean isSound(WantedLock wanted) {
+        return wanted.from() >= 0
+                && wanted.to() >= wanted.from()
+                && (!wanted.whole() || wanted.from() == 0 && wanted.to() == Long.MAX_VALUE);
+    }
+
+    @Override
+    public Answer<Void> lock(long handle, WantedLock wanted, boolean wait) throws IOException, InterruptedException {
+        OpenFile file = files.get(handle);
+        if (file == null) return Answer.refused(Errno.EBADF);
+        if (!isSound(wanted)) return Answer.refused(Errno.EINVAL);
+        if (metadata.disconnected()) return Answer.refused(withoutNetwork());
+        try {
+            metadata.barrier(); // what is decided from memory may have been taken away
+        } catch (DisconnectedException e) {
+            return Answer.refused(withoutNetwork());
+        }
+        FileLock lock = lockOf(wanted);
+        file.lockedBy(lock.space(), lock.owner());
+        Answer<Void> answer = locks.lock(file, lock, wait);
+        if (answer instanceof Answer.Ok<Void>) revalidate(file);
+        return answer;
+    }
+
+    private Errno withoutNetwork() throws IOException {
+        disconnected();
+        return Errno.ENOLCK;
+    }
+
+    /** What the program sees from here on is as of now. The lock is held already: an interrupt does not end this. */
+    private void revalidate(OpenFile file) throws IOException {
+        OpenInode inode = file.inode;
+        Attributes now = metadata.view().attributes(inode.id);
+        if (now == null) return;
+        file.view = Math.max(file.view, now.content());
+        if (inode.surelyHas(now.content())) return;
+        kernel.contentChanged(inode.id);
+        var dropped = new CompletableFuture<Void>();
+        kernel.afterContent(inode.id, () -> dropped.complete(null));
+        boolean interrupted = false;
+        long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(PAGES_DROPPED_MILLIS);
+        try {
+            while (true) {
+                try {
+                    long left = TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime());
+                    if (!Waiting.briefly(dropped, Math.max(0, left)))
+                        throw new IOException("pages of " + inode.id + " could not be dropped within 10 s");
+                    inode.droppedAt(now.content(), metadata.view());
+                    return;
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+        } finally {
+            if (interrupted) Thread.currentThread().interrupt();
+        }
+    }
+
+    @Override
+    public Answer<Void> unlock(long handle, WantedLock given) throws IOException, InterruptedException {
+        OpenFile file = files.get(handle);
+        if (file == null) return Answer.refused(Errno.EBADF);
+        if (!isSound(given)) return Answer.refused(Errno.EINVAL);
+        FileLock lock = lockOf(given);
+        return locks.unlock(file.inode.id, lock.space(), lock.owner(), lock.from(), lock.to());
+    }
+
+    @Override
+    public Answer<Optional<WantedLock>> lockInTheWay(long handle, WantedLock wanted)
+            throws IOException, InterruptedException {
+        OpenFile file = files.get(handle);
+        if (file == null) return Answer.refused(Errno.EBADF);
+        if (!isSound(wanted)) return Answer.refused(Errno.EINVAL);
+        if (metadata.disconnected()) return Answer.refused(withoutNetwork());
+        try {
+            metadata.barrier();
+        } catch (DisconnectedException e) {
+            return Answer.refused(withoutNetwork());
+        }
+        return switch (locks.conflict(file, lockOf(wanted))) {
+            case Answer.Refused<Optional<FileLock>>(Errno errno) -> Answer.refused(errno);
+            case Answer.Ok<Optional<FileLock>>(Optional<FileLock> found) ->
+                Answer.ok(found.map(lock -> new WantedLock(
+                        lock.space() == LockSpace.WHOLE,
+                        lock.owner().key(),
+                        lock.owner().pod().equals(self) ? lock.pid() : 0,
+                        lock.exclusive(),
+                        lock.from(),
+                        lock.to())));
+        };
+    }
+
+    @Override
+    public void unlockAtClose(long handle, long owner) throws InterruptedException {
+        OpenFile file = files.get(handle);
+        if (file == null) return;
+        var locker = new LockOwner(self, owner);
+        file.closedBy(locker);
+        locks.end(file.inode.id, LockSpace.RANGES, locker);
+    }
+
+    /** The network is lost: programs that wait for a lock are told. */
+    public void networkLost() {
+        locks.wakeAll();
     }
 
     @Override
@@ -1039,6 +1222,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if ((file.inode.flags & fixing) != 0) return Answer.refused(Errno.EPERM);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
         OpenInode inode = file.inode;
+        beginChange(file);
         try {
             if (punch || zero) {
                 Committed committed =
@@ -1062,6 +1246,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             return Answer.refused(refusal(disconnected()));
         } catch (OutOfSpaceException e) {
             return Answer.refused(Errno.ENOSPC);
+        } finally {
+            inode.endChange();
         }
         return done();
     }
@@ -1070,6 +1256,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     public Answer<Long> seek(long handle, long offset, int whence) throws IOException, InterruptedException {
         OpenFile file = files.get(handle);
         if (file == null) return Answer.refused(Errno.EBADF);
+        file.checkNotCutOff();
         if (whence != SEEK_DATA && whence != SEEK_HOLE) return Answer.refused(Errno.EINVAL);
         if (offset < 0) return Answer.refused(Errno.ENXIO);
         if (file.inode.dirty) commitAppends(file.inode);
@@ -1090,6 +1277,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (from.inode == to.inode && fromOffset < toOffset + length && toOffset < fromOffset + length && length > 0)
             return Answer.refused(Errno.EINVAL);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
+        from.checkNotCutOff();
+        beginChange(to);
         try {
             for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
                 writeBack.commit(from.inode, false, null);
@@ -1148,6 +1337,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             return Answer.refused(refusal(disconnected()));
         } catch (OutOfSpaceException e) {
             return Answer.refused(Errno.ENOSPC);
+        } finally {
+            to.inode.endChange();
         }
         return Answer.refused(Errno.EBUSY);
     }
@@ -1325,12 +1516,14 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     @Override
     public void close() throws IOException {
         ended = true;
+        locks.close();
         writeBack.close();
     }
 
     /** Ends as a power failure would: nothing is committed any more. */
     void crash() {
         ended = true;
+        locks.close();
         writeBack.crash();
     }
 }

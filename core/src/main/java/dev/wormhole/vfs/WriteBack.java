@@ -216,6 +216,7 @@ final class WriteBack {
                 stagedBytes.addAndGet(into.stagedBytes - stagedBefore);
                 into.modifiedNanos = nowNanos;
                 into.killPrivileges |= killPrivileges;
+                into.underLock |= inode.locked;
                 into.view = Math.min(into.view, Math.max(file.view, inode.ownContent));
                 inode.accessedSinceChange = false;
             }
@@ -275,6 +276,7 @@ final class WriteBack {
                     Generation into = current(inode, false);
                     into.end = Math.max(into.end, size);
                     into.modifiedNanos = nowNanos;
+                    into.underLock |= inode.locked;
                     into.view = Math.min(into.view, Math.max(file.view, inode.ownContent));
                     return;
                 }
@@ -591,13 +593,15 @@ final class WriteBack {
             case Outcome.Refused(Errno errno) -> {
                 if (inode.ownEnded(-1, metadata.view())) told.pagesStale(inode);
                 if (errno == Errno.ENOENT) throw new GoneException(inode.id + " is gone, its new bytes with it");
-                generation.restage = true;
+                if (errno == Errno.EIO && generation.underLock)
+                    throw new GoneException("the lock of " + inode.id + " under which bytes were written is lost");
+                generation.restage = errno != Errno.EIO;
                 throw new IOException("commit of " + inode.id + " refused: " + errno);
             }
         }
     }
 
-    /** The inode does not exist any more. */
+    /** The inode does not exist any more, or the lock is not held any more under which the bytes were written. */
     private static final class GoneException extends IOException {
         GoneException(String message) {
             super(message);
@@ -751,6 +755,35 @@ final class WriteBack {
             inode.lock.unlock();
         }
         if (dropped != null) giveUp(dropped.slices);
+    }
+
+    /** Gives up what was written under a lock; returns when none of it can be committed any more. */
+    void forfeit(OpenInode inode) throws InterruptedException {
+        while (true) {
+            Generation dropped = null;
+            CompletableFuture<Void> running = null;
+            inode.lock.lock();
+            try {
+                if (inode.committing != null) {
+                    running = inode.committed;
+                } else if (inode.current != null && inode.current.underLock) {
+                    dropped = inode.current;
+                    inode.current = null;
+                    stagedBytes.addAndGet(-dropped.stagedBytes);
+                    inode.losses++;
+                    settled(inode, dropped);
+                }
+            } finally {
+                inode.lock.unlock();
+            }
+            if (dropped != null) giveUp(dropped.slices);
+            if (running == null) return;
+            try {
+                Waiting.on(running);
+            } catch (IOException e) {
+                // its bytes are new again, and looked at in the next round
+            }
+        }
     }
 
     // ---- durable

@@ -389,6 +389,7 @@ final class SimulatedPod {
                     if (view().slice(slice) == null) custody(slice, false);
             }
             case Change.Reaped _,
+                    Change.LocksChanged _,
                     Change.InodeChanged _,
                     Change.EntryChanged _,
                     Change.HolderDropped _,

@@ -149,6 +149,9 @@ final class SimulatedNetwork implements AutoCloseable {
 
         volatile boolean up;
         volatile boolean disconnected;
+        /** Others may take what it has. */
+        volatile boolean silent;
+
         volatile boolean keepsDiscarded;
         volatile boolean losesPushAnswers;
         /** The free space that others believe in; the real one while it is negative. */
@@ -217,6 +220,11 @@ final class SimulatedNetwork implements AutoCloseable {
                 @Override
                 public void contentChanged(InodeId inode) {
                     pagesDropped.add(inode);
+                }
+
+                @Override
+                public void afterContent(InodeId inode, Runnable action) {
+                    action.run();
                 }
 
                 @Override
@@ -455,6 +463,12 @@ final class SimulatedNetwork implements AutoCloseable {
             synchronized (SimulatedNetwork.this) {
                 SimulatedNetwork.this.notifyAll();
             }
+        }
+
+        @Override
+        public boolean isSilent(Incarnation pod) {
+            for (Pod other : pods) if (other != this && other.incarnation().equals(pod)) return other.silent;
+            return false;
         }
 
         @Override

@@ -29,7 +29,17 @@ final class ClusterView {
     record Seen(PodState state, Presence presence, long silentMillis) {}
 
     private static final int PODS_MAX = 10_000;
+    /** A leader's word is repeated four times a second. */
+    private static final long WORD_NANOS = TimeUnit.SECONDS.toNanos(1);
+
+    private static final long MISSING_NANOS = TimeUnit.SECONDS.toNanos(3);
+
     private final Incarnation self;
+    /** Members that the leader does not speak of, and since when. Guarded by this. */
+    private final Map<Incarnation, Long> missingSinceNanos = new HashMap<>();
+    /** Late by this pod's own word alone. Guarded by this. */
+    private final java.util.Set<Incarnation> suspected = new java.util.HashSet<>();
+
     private volatile Map<Incarnation, Seen> seen = Map.of();
     private volatile long seenAtNanos = System.nanoTime();
     private volatile List<PodRecord> records = List.of();
@@ -51,6 +61,11 @@ final class ClusterView {
         for (Seen pod : pods) map.put(pod.state().incarnation(), pod);
         seen = Map.copyOf(map);
         seenAtNanos = System.nanoTime();
+        suspected.clear();
+        missingSinceNanos.keySet().removeAll(map.keySet());
+        for (PodRecord record : records)
+            if (!map.containsKey(record.incarnation()))
+                missingSinceNanos.putIfAbsent(record.incarnation(), seenAtNanos);
         recompute();
     }
 
@@ -60,8 +75,22 @@ final class ClusterView {
         if (known == null || known.presence() != Presence.PRESENT) return;
         var map = new HashMap<>(seen);
         map.put(pod, new Seen(known.state(), Presence.LATE, known.silentMillis()));
+        suspected.add(pod);
         seen = Map.copyOf(map);
         recompute();
+    }
+
+    /**
+     * Whether the leader, whose word is not old, has not heard the pod for long enough that it may answer nothing from what it
+     * has. Of a pod that the leader does not speak of, once that has been so for a while.
+     */
+    synchronized boolean isSilent(Incarnation pod) {
+        long now = System.nanoTime();
+        if (pod.equals(self) || now - seenAtNanos > WORD_NANOS) return false;
+        var known = seen.get(pod);
+        if (known != null) return known.presence() != Presence.PRESENT && !suspected.contains(pod);
+        Long since = missingSinceNanos.get(pod);
+        return since != null && now - since > MISSING_NANOS;
     }
 
     private void recompute() {

@@ -574,6 +574,8 @@ final class Pod {
 
     private void lostNetwork() {
         LOG.warning("the network is lost: " + withoutNetwork());
+        var known = parts;
+        if (known != null) known.files().networkLost();
     }
 
     /** What the folder does while there is no network, as pod.toml says. */

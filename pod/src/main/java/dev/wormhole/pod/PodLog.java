@@ -351,6 +351,11 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     }
 
     @Override
+    public boolean isSilent(Incarnation pod) {
+        return cluster.isSilent(pod);
+    }
+
+    @Override
     public boolean disconnected() {
         return disconnected;
     }

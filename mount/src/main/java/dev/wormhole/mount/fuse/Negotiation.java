@@ -27,8 +27,8 @@ public record Negotiation(
             Flags.BIG_WRITES | Flags.MAX_PAGES | Flags.SETXATTR_EXT | Flags.INIT_EXT | Flags.HANDLE_KILLPRIV_V2;
 
     /**
-     * Left out on purpose: POSIX_LOCKS and FLOCK_LOCKS (the kernel's own locks work without), WRITEBACK_CACHE (per mount,
-     * ignores sizes changed elsewhere), NO_OPEN (close-to-open needs OPEN), ASYNC_DIO (leaves stale pages).
+     * Left out on purpose: WRITEBACK_CACHE (per mount, ignores sizes changed elsewhere), NO_OPEN (close-to-open needs
+     * OPEN), ASYNC_DIO (leaves stale pages).
      * AUTO_INVAL_DATA would drop a writer's own pages with each change of mtime. EXPLICIT_INVAL_DATA would keep pages when
      * a size changes elsewhere, and the zeros behind the old end in the last page would be read as data; without both, a
      * changed size drops a file's pages and nothing else does but OPEN and notifications. CACHE_SYMLINKS is safe as an
@@ -36,6 +36,8 @@ public record Negotiation(
      */
     private static final long WANTED = NEEDED
             | Flags.ASYNC_READ
+            | Flags.POSIX_LOCKS
+            | Flags.FLOCK_LOCKS
             | Flags.ATOMIC_O_TRUNC
             | Flags.EXPORT_SUPPORT
             | Flags.POSIX_ACL

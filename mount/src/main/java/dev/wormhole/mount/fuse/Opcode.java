@@ -31,6 +31,9 @@ public final class Opcode {
     public static final int READDIR = 28;
     public static final int RELEASEDIR = 29;
     public static final int FSYNCDIR = 30;
+    public static final int GETLK = 31;
+    public static final int SETLK = 32;
+    public static final int SETLKW = 33;
     public static final int CREATE = 35;
     public static final int INTERRUPT = 36;
     public static final int DESTROY = 38;

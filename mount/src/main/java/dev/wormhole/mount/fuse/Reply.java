@@ -56,6 +56,9 @@ public sealed interface Reply {
     /** A position (LSEEK) or a count (COPY_FILE_RANGE_64) of 64 bits. */
     record Wide(long value) implements Reply {}
 
+    /** A lock in the way, or of type NONE that there is none. */
+    record Lock(Request.LockRange lock) implements Reply {}
+
     record Bytes(byte[] bytes) implements Reply {}
 
     /** What an IOCTL that succeeded answers. */
@@ -111,6 +114,7 @@ public sealed interface Reply {
                 putBytes(out + 16, bytes);
                 yield 16 + bytes.length;
             }
+            case Lock(var lock) -> lock(lock, out);
             case InPlace(int bytes) -> bytes;
             case Space space -> space(space, out);
             case Agreed(var terms) -> init(terms, out);
@@ -195,6 +199,15 @@ public sealed interface Reply {
         putInt(x + 128, (a.device() & 0xfff00) >>> 8);
         putInt(x + 132, (a.device() & 0xff) | (a.device() >>> 12 & 0xfff00));
         return 288;
+    }
+
+    /** struct fuse_lk_out. */
+    private static int lock(Request.LockRange lock, long out) {
+        putLong(out, lock.from());
+        putLong(out + 8, lock.to());
+        putInt(out + 16, lock.type());
+        putInt(out + 20, lock.pid());
+        return 24;
     }
 
     /** struct fuse_kstatfs. */

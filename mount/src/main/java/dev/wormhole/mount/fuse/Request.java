@@ -118,7 +118,31 @@ public sealed interface Request {
 
     record Release(Header header, long handle) implements Request {}
 
-    record Flush(Header header, long handle) implements Request {}
+    /** @param lockOwner who closes, as {@link LockRange} names it */
+    record Flush(Header header, long handle, long lockOwner) implements Request {}
+
+    /**
+     * A lock of fcntl(2), or of flock(2) with {@code whole}.
+     *
+     * @param owner the kernel's name for a process's table of files, or for an open file
+     * @param to last byte
+     * @param type {@link #SHARED}, {@link #EXCLUSIVE} or {@link #NONE}
+     */
+    record LockRange(long owner, long from, long to, int type, int pid, boolean whole) {
+        public static final int SHARED = 0;
+        public static final int EXCLUSIVE = 1;
+        public static final int NONE = 2;
+    }
+
+    record GetLock(Header header, long handle, LockRange wanted) implements Request {}
+
+    /** SETLK, and SETLKW with {@code waits}. */
+    record SetLock(Header header, long handle, LockRange wanted, boolean waits) implements Request {
+        /** Whether it may take for ever. */
+        public boolean mayWaitLong() {
+            return waits && wanted.type() != LockRange.NONE;
+        }
+    }
 
     record Fsync(Header header, long handle, boolean dataOnly) implements Request {}
 
@@ -239,7 +263,10 @@ public sealed interface Request {
             }
             case Opcode.STATFS -> new StatFs(header);
             case Opcode.RELEASE -> new Release(header, getLong(need(opcode, in, 24, end)));
-            case Opcode.FLUSH -> new Flush(header, getLong(need(opcode, in, 24, end)));
+            case Opcode.FLUSH -> new Flush(header, getLong(need(opcode, in, 24, end)), getLong(in + 16));
+            case Opcode.GETLK -> new GetLock(header, getLong(need(opcode, in, 48, end)), lock(opcode, in));
+            case Opcode.SETLK, Opcode.SETLKW ->
+                new SetLock(header, getLong(need(opcode, in, 48, end)), lock(opcode, in), opcode == Opcode.SETLKW);
             case Opcode.FSYNC -> new Fsync(header, getLong(need(opcode, in, 16, end)), (getInt(in + 8) & 1) != 0);
             case Opcode.SETXATTR -> {
                 int size = size(opcode, need(opcode, in, 16, end));
@@ -333,6 +360,15 @@ public sealed interface Request {
         if (seconds >= SECONDS_MAX) return Long.MAX_VALUE;
         if (seconds < -SECONDS_MAX) return Long.MIN_VALUE;
         return seconds * 1_000_000_000 + rest;
+    }
+
+    /** struct fuse_lk_in behind its handle. */
+    private static LockRange lock(int opcode, long in) {
+        int type = getInt(in + 32);
+        if (type < LockRange.SHARED || type > LockRange.NONE)
+            throw new ProtocolException("opcode " + opcode + " with lock type " + type);
+        return new LockRange(
+                getLong(in + 8), getLong(in + 16), getLong(in + 24), type, getInt(in + 36), (getInt(in + 40) & 1) != 0);
     }
 
     private static Rename rename(Header header, long newDirectory, long names, long end, int flags) {

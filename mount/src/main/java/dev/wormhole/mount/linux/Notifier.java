@@ -6,6 +6,7 @@ import dev.wormhole.mount.fuse.Notification;
 import dev.wormhole.vfs.FileSystem.KernelCache;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.concurrent.locks.Condition;
@@ -65,6 +66,11 @@ final class Notifier implements KernelCache {
     }
 
     @Override
+    public void afterContent(InodeId inode, Runnable action) {
+        content.afterInode(inode.value(), action);
+    }
+
+    @Override
     public void afterAttributes(Runnable action) {
         attributes.after(action);
     }
@@ -81,6 +87,10 @@ final class Notifier implements KernelCache {
 
         private record Marker(long sent, Runnable action) {}
 
+        /** To be run once an inode that is queued, or being sent, has been sent. */
+        private final HashMap<Long, List<Runnable>> waiting = new HashMap<>();
+
+        private final HashMap<Long, Integer> sending = new HashMap<>();
         private long queued;
         private long sent;
         private boolean stopped;
@@ -140,6 +150,33 @@ final class Notifier implements KernelCache {
             action.run();
         }
 
+        /** Runs it at once when the inode is not queued, and when the kernel is gone. */
+        void afterInode(long inode, Runnable action) {
+            lock.lock();
+            try {
+                if (!stopped && overflowed && !inodes.contains(inode)) { // it may have been left out
+                    inodes.add(inode);
+                    queued++;
+                    changed.signal();
+                }
+                if (!stopped && (inodes.contains(inode) || sending.containsKey(inode))) {
+                    waiting.computeIfAbsent(inode, _ -> new ArrayList<>(1)).add(action);
+                    return;
+                }
+            } finally {
+                lock.unlock();
+            }
+            action.run();
+        }
+
+        /** Inside the lock, when the inode was sent: what waited for that. */
+        private List<Runnable> sent(long inode) {
+            sending.computeIfPresent(inode, (_, count) -> count == 1 ? null : count - 1);
+            if (inodes.contains(inode) || sending.containsKey(inode)) return List.of();
+            List<Runnable> actions = waiting.remove(inode);
+            return actions == null ? List.of() : actions;
+        }
+
         /** Those whose turn it is; to be run without the lock. */
         private List<Runnable> due() {
             if (markers.isEmpty()) return List.of();
@@ -155,7 +192,9 @@ final class Notifier implements KernelCache {
                 stopped = true;
                 inodes.clear();
                 changed.signalAll();
-                due = due();
+                due = new ArrayList<>(due());
+                waiting.values().forEach(due::addAll);
+                waiting.clear();
             } finally {
                 lock.unlock();
             }
@@ -178,6 +217,7 @@ final class Notifier implements KernelCache {
                         if (stopped || device == null) return;
                         to = device;
                         inode = inodes.removeFirst();
+                        if (pages) sending.merge(inode, 1, Integer::sum);
                         if (inodes.isEmpty()) overflowed = false;
                     } finally {
                         lock.unlock();
@@ -200,7 +240,7 @@ final class Notifier implements KernelCache {
                     lock.lock();
                     try {
                         sent++;
-                        due = due();
+                        due = pages ? sent(inode) : due();
                     } finally {
                         lock.unlock();
                     }

@@ -78,7 +78,18 @@ final class Operations {
             case Request.Write r ->
                 reply(fs.write(r.handle(), r.offset(), payload(slab).payload(r.size()), how(r)), Reply.Written::new);
             case Request.Open r -> open(r);
-            case Request.Flush(var _, long handle) -> done(fs.flush(handle));
+            case Request.Flush r -> flush(r);
+            case Request.GetLock(var _, long handle, var wanted) ->
+                reply(
+                        fs.lockInTheWay(handle, lock(wanted)),
+                        found -> new Reply.Lock(found.map(Operations::lock)
+                                .orElse(new Request.LockRange(
+                                        0, wanted.from(), wanted.to(), Request.LockRange.NONE, 0, wanted.whole()))));
+            case Request.SetLock(var _, long handle, var wanted, boolean wait) ->
+                done(
+                        wanted.type() == Request.LockRange.NONE
+                                ? fs.unlock(handle, lock(wanted))
+                                : fs.lock(handle, lock(wanted), wait));
             case Request.Release(var _, long handle) -> {
                 fs.release(handle);
                 yield Reply.Done.INSTANCE;
@@ -213,6 +224,35 @@ final class Operations {
         } finally {
             if (!truncated) fs.release(file.handle());
         }
+    }
+
+    /** The locks of who closes go even if his bytes could not be kept: he is told that. */
+    private Reply flush(Request.Flush r) throws IOException, InterruptedException {
+        try {
+            return done(fs.flush(r.handle()));
+        } finally {
+            fs.unlockAtClose(r.handle(), r.lockOwner());
+        }
+    }
+
+    private static FileSystem.WantedLock lock(Request.LockRange lock) {
+        return new FileSystem.WantedLock(
+                lock.whole(),
+                lock.owner(),
+                lock.pid(),
+                lock.type() == Request.LockRange.EXCLUSIVE,
+                lock.from(),
+                lock.to());
+    }
+
+    private static Request.LockRange lock(FileSystem.WantedLock lock) {
+        return new Request.LockRange(
+                lock.owner(),
+                lock.from(),
+                lock.to(),
+                lock.exclusive() ? Request.LockRange.EXCLUSIVE : Request.LockRange.SHARED,
+                lock.pid(),
+                lock.whole());
     }
 
     private Reply create(Request.Create r) throws IOException, InterruptedException {

@@ -12,14 +12,17 @@ import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -48,10 +51,18 @@ final class Session {
      * waits of the usual length, up to a change of leader, are waited out. Longer ones end: nothing hangs beyond Ctrl-C.
      */
     private static final long PATIENCE_MILLIS = 3_000;
+    /** After this a request that was read by another reader is registered. */
+    private static final long REGISTERED_MILLIS = 50;
+
+    /** Programs that wait for locks at once; further ones are refused with ENOLCK. */
+    private static final int LOCK_WAITS_MAX = 8_192;
+    /** A lock that is in the way waits for so long for the RELEASE that may end it, and was sent before. */
+    private static final long RELEASES_MILLIS = 1_000;
 
     private static final Reply EIO = new Reply.Failed(Errno.EIO.number());
     private static final Reply EINTR = new Reply.Failed(Errno.EINTR.number());
     private static final Reply ENOMEM = new Reply.Failed(Errno.ENOMEM.number());
+    private static final Reply ENOLCK = new Reply.Failed(Errno.ENOLCK.number());
 
     private final FileSystem fs;
     private final Operations operations;
@@ -63,6 +74,10 @@ final class Session {
     private final Semaphore waitingReaders = new Semaphore(WAITING_READERS_MAX);
     private final Semaphore handedOff = new Semaphore(HANDED_OFF_MAX);
     private final Semaphore writes = new Semaphore(WRITES_HANDED_OFF_MAX);
+    private final Semaphore lockWaits = new Semaphore(LOCK_WAITS_MAX);
+    /** RELEASEs being served, by their unique number. */
+    private final ConcurrentHashMap<Long, Releasing> releasing = new ConcurrentHashMap<>();
+
     private final ConcurrentHashMap<Long, HandedOff> underway = new ConcurrentHashMap<>();
     private final ThreadPoolExecutor diskThreads;
     private final ScheduledThreadPoolExecutor interrupts;
@@ -185,8 +200,13 @@ final class Session {
                 if (unique != 0) device.reply(unique, EIO, slab);
                 return;
             }
+            if (request instanceof Request.Release(var header, long _))
+                releasing.put(header.unique(), new Releasing(header.node(), new CompletableFuture<>()));
             if (request instanceof Request.Interrupt interrupt) {
                 interruptRequest(interrupt.interrupted());
+            } else if (request instanceof Request.SetLock lock && lock.mayWaitLong()) {
+                if (lockWaits.tryAcquire()) handOff(request);
+                else send(device, request, ENOLCK, slab);
             } else if (!mayWait(request)) {
                 send(device, request, serve(request, slab, null), slab);
                 if (request instanceof Request.Init) initialised.countDown();
@@ -205,6 +225,7 @@ final class Session {
                 reply = serve(request, slab, this);
             } finally {
                 waitingReaders.release();
+                ended(request);
             }
             send(device, request, reply, slab);
         }
@@ -212,6 +233,7 @@ final class Session {
         private void handOff(Request request) {
             if (!handedOff.tryAcquire()) {
                 send(device, request, ENOMEM, slab);
+                ended(request);
                 return;
             }
             boolean keepsSlab = request instanceof Request.Write;
@@ -262,6 +284,7 @@ final class Session {
                 troubles.bug(Troubles.describe(request), e);
             } finally {
                 underway.remove(request.header().unique());
+                ended(request);
                 if (own != null) slabs.release(own);
                 if (request instanceof Request.Write) writes.release();
                 handedOff.release();
@@ -275,6 +298,11 @@ final class Session {
         boolean interrupted = false;
         try {
             reply = operations.answer(request, slab);
+            if (request instanceof Request.SetLock(var header, long _, var _, boolean wait)
+                    && !wait
+                    && reply instanceof Reply.Failed(int errno)
+                    && errno == Errno.EAGAIN.number()
+                    && awaitReleases(header.node())) reply = operations.answer(request, slab);
             if (reply instanceof Reply.Agreed(var agreed)) terms = agreed;
         } catch (InterruptedException e) {
             reply = EINTR;
@@ -289,6 +317,35 @@ final class Session {
         if (served != null) served.end();
         else Thread.interrupted();
         return reply;
+    }
+
+    /** @param served completes when it is done */
+    private record Releasing(long node, CompletableFuture<Void> served) {}
+
+    /** Whatever is counted while a request is under way ends with it. */
+    private void ended(Request request) {
+        Releasing release = releasing.remove(request.header().unique());
+        if (release != null) release.served().complete(null);
+        if (request instanceof Request.SetLock lock && lock.mayWaitLong()) lockWaits.release();
+    }
+
+    /**
+     * Nobody waits for a RELEASE: a program that sees another one end, and takes its flock, may be here first. Answers whether
+     * one of that file was served meanwhile.
+     */
+    private boolean awaitReleases(long node) throws InterruptedException {
+        var before = new ArrayList<CompletableFuture<Void>>();
+        for (Releasing release : releasing.values()) if (release.node() == node) before.add(release.served());
+        if (before.isEmpty()) return false;
+        try {
+            CompletableFuture.allOf(before.toArray(CompletableFuture[]::new))
+                    .get(RELEASES_MILLIS, TimeUnit.MILLISECONDS);
+        } catch (ExecutionException e) {
+            throw new IllegalStateException("it completes with nothing", e);
+        } catch (TimeoutException e) {
+            return false;
+        }
+        return true;
     }
 
     private void send(Device device, Request request, @Nullable Reply reply, Slab slab) {
@@ -333,6 +390,8 @@ final class Session {
                     Request.StatFs _,
                     Request.Release _,
                     Request.Flush _,
+                    Request.GetLock _,
+                    Request.SetLock _,
                     Request.Fsync _,
                     Request.FsyncDir _,
                     Request.SetXattr _,
@@ -366,13 +425,26 @@ final class Session {
         return request instanceof Request.Release ? 0 : request.header().unique();
     }
 
-    /** It may be read before its request is registered, or after that was answered: after the wait, one look is enough. */
+    /**
+     * It may be read before its request is registered, or after that was answered: so there is a second look. Who waits for a
+     * lock waits for another program, for as long as that likes, and expects EINTR at once.
+     */
     private void interruptRequest(long unique) {
         try {
+            if (interruptLockWait(unique)) return;
+            interrupts.schedule(() -> interruptLockWait(unique), REGISTERED_MILLIS, TimeUnit.MILLISECONDS);
             interrupts.schedule(() -> reach(unique), PATIENCE_MILLIS, TimeUnit.MILLISECONDS);
         } catch (RejectedExecutionException e) {
             // unmounted: all have been interrupted
         }
+    }
+
+    private boolean interruptLockWait(long unique) {
+        HandedOff operation = underway.get(unique);
+        return operation != null
+                && operation.request instanceof Request.SetLock lock
+                && lock.mayWaitLong()
+                && operation.interrupt(unique);
     }
 
     private void reach(long unique) {

@@ -137,9 +137,9 @@ class ReplyTest {
         var terms = Negotiation.of(
                 new Request.Init(new Request.Header(2, 0, 0, 0, 0), 7, 99, 131072, everything), 1 << 20, 4096);
         assertThat(terms.minor()).isEqualTo(45);
-        long never = Flags.POSIX_LOCKS
-                | Flags.FLOCK_LOCKS
-                | Flags.WRITEBACK_CACHE
+        long locks = Flags.POSIX_LOCKS | Flags.FLOCK_LOCKS;
+        assertThat(terms.flags() & locks).isEqualTo(locks);
+        long never = Flags.WRITEBACK_CACHE
                 | Flags.ASYNC_DIO
                 | Flags.NO_OPEN_SUPPORT
                 | Flags.NO_OPENDIR_SUPPORT

@@ -30,6 +30,18 @@ class RequestTest {
         return text.getBytes(StandardCharsets.UTF_8);
     }
 
+    private static Image lock(int opcode, int type, int flags) {
+        return Image.request(opcode)
+                .u64(9)
+                .u64(77)
+                .u64(3)
+                .u64(Long.MAX_VALUE)
+                .u32(type)
+                .u32(4321)
+                .u32(flags)
+                .u32(0);
+    }
+
     private void same(Image image, Request expected) {
         assertThat(decode(image)).usingRecursiveComparison().isEqualTo(expected);
     }
@@ -96,7 +108,19 @@ class RequestTest {
         same(Image.request(22).u32(64).u32(0).text("user.k"), new Request.GetXattr(HEADER, bytes("user.k"), 64));
         same(Image.request(23).u32(64).u32(0), new Request.ListXattr(HEADER, 64));
         same(Image.request(24).text("user.k"), new Request.RemoveXattr(HEADER, bytes("user.k")));
-        same(Image.request(25).u64(9).u32(0).u32(0).u64(0), new Request.Flush(HEADER, 9));
+        same(Image.request(25).u64(9).u32(0).u32(0).u64(77), new Request.Flush(HEADER, 9, 77));
+        var range = new Request.LockRange(77, 3, Long.MAX_VALUE, Request.LockRange.EXCLUSIVE, 4321, false);
+        same(lock(31, 1, 0), new Request.GetLock(HEADER, 9, range));
+        same(lock(32, 1, 0), new Request.SetLock(HEADER, 9, range, false));
+        same(lock(33, 1, 0), new Request.SetLock(HEADER, 9, range, true));
+        same(
+                lock(33, 2, 1),
+                new Request.SetLock(
+                        HEADER,
+                        9,
+                        new Request.LockRange(77, 3, Long.MAX_VALUE, Request.LockRange.NONE, 4321, true),
+                        true));
+        assertThatThrownBy(() -> decode(lock(32, 3, 0))).hasMessageContaining("lock type 3");
         same(Image.request(27).u32(0).u32(0), new Request.OpenDir(HEADER));
         same(
                 Image.request(28).u64(9).u64(3).u32(4096).u32(0).u64(0).u32(0).u32(0),

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.mount.linux;
 
+import dev.wormhole.lock.Deadlocks;
+import dev.wormhole.lock.FileLock;
+import dev.wormhole.lock.LockOwner;
+import dev.wormhole.lock.LockSpace;
+import dev.wormhole.lock.LockTable;
 import dev.wormhole.model.Acl;
 import dev.wormhole.model.Answer;
 import dev.wormhole.model.Attributes;
 import dev.wormhole.model.Errno;
 import dev.wormhole.model.FileName;
 import dev.wormhole.model.FileType;
+import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.InodeFlags;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.namespace.Command.RenameMode;
@@ -18,8 +24,11 @@ import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
@@ -59,6 +68,7 @@ class MemoryFileSystem implements FileSystem {
         long cookies = 2;
         final List<byte @Nullable []> chunks = new ArrayList<>();
         final TreeMap<FileName, byte[]> xattrs = new TreeMap<>();
+        final LockTable locks = new LockTable();
 
         Node(long id, FileType type) {
             this.id = new InodeId(id);
@@ -74,7 +84,14 @@ class MemoryFileSystem implements FileSystem {
 
     private record Name(FileName name, Node node, long cookie) {}
 
-    private record Handle(Node node, int flags) {}
+    /** @param lockers who locked through it and has not closed it since */
+    private record Handle(Node node, int flags, Set<LockOwner> lockers) {
+        Handle(Node node, int flags) {
+            this(node, flags, new HashSet<>(0));
+        }
+    }
+
+    private static final Incarnation SELF = new Incarnation(1);
 
     private final Object lock = new Object();
     private final Map<Long, Node> nodes = new ConcurrentHashMap<>();
@@ -546,7 +563,87 @@ class MemoryFileSystem implements FileSystem {
         Handle open = handles.remove(handle);
         if (open == null) throw new IllegalStateException("release of " + handle);
         synchronized (lock) {
+            for (LockOwner owner : open.lockers) open.node.locks.end(owner::equals);
+            lock.notifyAll();
             if (--open.node.opens == 0 && open.node.links == 0) nodes.remove(open.node.id.value());
+        }
+    }
+
+    // ---- locks
+
+    private static FileLock lockOf(WantedLock wanted) {
+        return new FileLock(
+                wanted.whole() ? LockSpace.WHOLE : LockSpace.RANGES,
+                new LockOwner(SELF, wanted.owner()),
+                wanted.exclusive(),
+                wanted.from(),
+                wanted.to(),
+                wanted.pid());
+    }
+
+    /** For whom an owner waits, in all files. */
+    private Set<LockOwner> blockersOf(LockOwner owner) {
+        var blockers = new HashSet<LockOwner>();
+        for (Node node : nodes.values())
+            for (var waiter : node.locks.waiters())
+                if (waiter.wanted().owner().equals(owner)) blockers.addAll(node.locks.blockers(waiter.wanted()));
+        return blockers;
+    }
+
+    @Override
+    public Answer<Void> lock(long handle, WantedLock wanted, boolean wait) throws IOException, InterruptedException {
+        Handle open = handle(handle);
+        FileLock asked = lockOf(wanted);
+        synchronized (lock) {
+            LockTable locks = open.node.locks;
+            open.lockers.add(asked.owner());
+            if (wait && !wanted.whole() && Deadlocks.closes(asked.owner(), locks.blockers(asked), this::blockersOf))
+                return no(Errno.EDEADLK);
+            long ticket = ids.getAndIncrement();
+            LockTable.Answer answer = locks.lock(asked, ticket, wait);
+            lock.notifyAll();
+            try {
+                while (locks.isWaiting(asked.owner(), ticket)) lock.wait();
+            } catch (InterruptedException e) {
+                if (locks.cancel(asked.owner(), ticket)) throw e;
+            }
+            return switch (answer) {
+                case GRANTED, WAITING -> done();
+                case CONFLICT -> no(Errno.EAGAIN);
+                case FULL -> no(Errno.ENOLCK);
+            };
+        }
+    }
+
+    @Override
+    public Answer<Void> unlock(long handle, WantedLock given) {
+        FileLock lock = lockOf(given);
+        synchronized (this.lock) {
+            handle(handle).node.locks.unlock(lock.space(), lock.owner(), lock.from(), lock.to());
+            this.lock.notifyAll();
+        }
+        return done();
+    }
+
+    @Override
+    public Answer<Optional<WantedLock>> lockInTheWay(long handle, WantedLock wanted) {
+        synchronized (lock) {
+            FileLock found = handle(handle).node.locks.conflict(lockOf(wanted));
+            if (found == null) return Answer.ok(Optional.empty());
+            boolean whole = found.space() == LockSpace.WHOLE;
+            return Answer.ok(Optional.of(new WantedLock(
+                    whole, found.owner().key(), found.pid(), found.exclusive(), found.from(), found.to())));
+        }
+    }
+
+    @Override
+    public void unlockAtClose(long handle, long owner) {
+        Handle open = handle(handle);
+        var locker = new LockOwner(SELF, owner);
+        synchronized (lock) {
+            open.lockers.remove(locker);
+            open.node.locks.unlock(LockSpace.RANGES, locker, 0, Long.MAX_VALUE);
+            lock.notifyAll();
         }
     }
 
