@@ -40,6 +40,9 @@ public interface NamespaceView {
     /** The extents that overlap [from, to), in order, not trimmed to it. */
     List<Extent> extents(InodeId inode, long from, long to);
 
+    /** As {@link #extents(InodeId, long, long)}, but the first {@code limit} of them at most. */
+    List<Extent> extents(InodeId inode, long from, long to, int limit);
+
     @Nullable SliceRecord slice(SliceId slice);
 
     /** A path from the root by way of one of the inode's names, for rules and for people; null for an orphan. */

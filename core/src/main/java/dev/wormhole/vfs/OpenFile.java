@@ -31,6 +31,10 @@ final class OpenFile {
         lossesTold = inode.losses;
     }
 
+    boolean onlyReads() {
+        return !writable;
+    }
+
     static boolean writes(int flags) {
         return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
     }
