@@ -145,7 +145,10 @@ public sealed interface Command {
      */
     record SetAcl(InodeId inode, boolean isDefault, byte[] acl, boolean killSetgid) implements Command {}
 
-    /** Sets all {@link dev.wormhole.model.InodeFlags}. Refused: EOPNOTSUPP for one that such an inode cannot have. */
+    /**
+     * Sets all {@link dev.wormhole.model.InodeFlags}. Refused: EOPNOTSUPP for one that such an inode cannot have, EPERM for
+     * another change of one that is and stays immutable.
+     */
     record SetFlags(InodeId inode, int flags) implements Command {}
 
     // ---- bytes

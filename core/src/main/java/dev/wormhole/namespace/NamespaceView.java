@@ -43,6 +43,9 @@ public interface NamespaceView {
     /** What the log knows of the file's locks; null if nothing is held and nobody decides about them. */
     @Nullable LockRecord locks(InodeId inode);
 
+    /** As {@link #extents(InodeId, long, long)}, but the first {@code limit} of them at most. */
+    List<Extent> extents(InodeId inode, long from, long to, int limit);
+
     @Nullable SliceRecord slice(SliceId slice);
 
     /** A path from the root by way of one of the inode's names, for rules and for people; null for an orphan. */

@@ -140,11 +140,16 @@ final class TableView implements NamespaceView {
 
     @Override
     public List<Extent> extents(InodeId inode, long from, long to) {
+        return extents(inode, from, to, Integer.MAX_VALUE);
+    }
+
+    @Override
+    public List<Extent> extents(InodeId inode, long from, long to, int limit) {
         var extents = new ArrayList<Extent>();
         if (from >= to || from == Long.MAX_VALUE) return extents;
         byte[] first = Keys.of(Keys.EXTENT, inode.value(), Math.max(0, from) + 1);
         try (Table.Scan scan = table.scan(first, Keys.after(Keys.of(Keys.EXTENT, inode.value())))) {
-            while (scan.next()) {
+            while (extents.size() < limit && scan.next()) {
                 Extent extent = Rows.extent(Keys.id(scan.key(), 1), scan.value());
                 if (extent.fileOffset() >= to) break;
                 extents.add(extent);

@@ -497,6 +497,9 @@ final class TreeChanges {
         InodeRow inode = state.inode(c.inode());
         if (inode == null) return refused(Errno.ENOENT);
         if ((c.flags() & ~InodeFlags.possible(inode.type)) != 0) return refused(Errno.EOPNOTSUPP);
+        // as Linux has it, an immutable one must become mutable before its other flags change
+        if (isImmutable(inode) && (c.flags() & InodeFlags.IMMUTABLE) != 0 && c.flags() != inode.flags)
+            return refused(Errno.EPERM);
         inode.flags = c.flags();
         state.touch(inode);
         return DONE;

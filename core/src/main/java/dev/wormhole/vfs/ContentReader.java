@@ -25,6 +25,9 @@ final class ContentReader {
     /** Extents are looked up for so many bytes of a file at once, and kept while the file does not change. */
     private static final long WINDOW_BYTES = 64L << 20;
 
+    /** Extents of dense data that a search for a hole looks at at once. */
+    private static final int SEEK_EXTENTS = 1_024;
+
     private static final int ATTEMPTS = 4;
 
     private final Metadata metadata;
@@ -208,26 +211,23 @@ final class ContentReader {
         long size = Math.max(attributes.size(), dirtyEnd);
         if (offset >= size) return -1;
         long at = offset;
-        long window = WINDOW_BYTES;
-        long from = offset;
-        while (from < size) {
-            long to = from + window < 0 ? size : Math.min(size, from + window);
-            window = Math.min(window * 2, 1L << 40);
-            var all = new RangeMap();
-            List<Extent> committed = metadata.view().extents(inode.id, from, to);
-            for (Extent extent : committed) all.put(extent.fileOffset(), extent.length(), 1, extent.fileOffset());
-            if (fresh != null)
-                for (int i = fresh.firstEndingAfter(from); i < fresh.count() && fresh.from(i) < to; i++)
-                    all.put(fresh.from(i), fresh.to(i) - fresh.from(i), 1, fresh.from(i));
-            // every range lies in slice 1 at its own offset, so neighbours have been joined
-            for (int i = all.firstEndingAfter(at); i < all.count() && at < to; i++) {
-                if (data) return Math.min(Math.max(at, all.from(i)), size);
-                if (all.from(i) > at) return at;
-                at = Math.max(at, all.to(i));
+        while (at < size) {
+            // ranges in order, as far as they are known of both; neighbours count as one
+            List<Extent> committed = metadata.view().extents(inode.id, at, size, data ? 1 : SEEK_EXTENTS);
+            boolean more = !data && committed.size() == SEEK_EXTENTS;
+            long to = more ? committed.getLast().fileEnd() : size;
+            int next = fresh == null ? 0 : fresh.firstEndingAfter(at);
+            int old = 0;
+            while (at < to) {
+                long freshFrom = fresh != null && next < fresh.count() ? fresh.from(next) : Long.MAX_VALUE;
+                long oldFrom = old < committed.size() ? committed.get(old).fileOffset() : Long.MAX_VALUE;
+                long from = Math.min(freshFrom, oldFrom);
+                if (from >= size) return data ? -1 : at;
+                if (data) return Math.max(at, from);
+                if (from > at) return at;
+                if (freshFrom <= oldFrom) at = Math.max(at, fresh.to(next++));
+                else at = Math.max(at, committed.get(old++).fileEnd());
             }
-            if (data) at = to;
-            else if (at < to) return at;
-            from = to;
         }
         return data ? -1 : size;
     }

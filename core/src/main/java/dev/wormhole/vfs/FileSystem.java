@@ -250,7 +250,7 @@ public interface FileSystem {
     Answer<Void> setAcl(InodeId inode, boolean isDefault, byte[] acl, boolean killSetgid)
             throws IOException, InterruptedException;
 
-    /** Sets all {@link dev.wormhole.model.InodeFlags}. Refused: EOPNOTSUPP for one that such an inode cannot have. */
+    /** Sets all {@link dev.wormhole.model.InodeFlags}. Refused as {@link dev.wormhole.namespace.Command.SetFlags}. */
     Answer<Void> setFlags(InodeId inode, int flags) throws IOException, InterruptedException;
 
     /** statfs(2) in blocks of 4,096 bytes. */

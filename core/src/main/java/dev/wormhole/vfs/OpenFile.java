@@ -71,6 +71,10 @@ final class OpenFile {
         return List.copyOf(lockers);
     }
 
+    boolean onlyReads() {
+        return !writable;
+    }
+
     static boolean writes(int flags) {
         return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
     }

@@ -949,6 +949,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         boolean keep = inode.openedAt(content, file.append);
         // what was applied since the content was looked at was not told for pages that are only now right
         if (inode.contentTold(metadata.view())) kernel.contentChanged(inode.id);
+        // reads of pages that it keeps are the kernel's alone: this open stands for them
+        if (keep && file.onlyReads() && accessed(file)) kernel.attributesChanged(inode.id);
         return Answer.ok(new Opened(handle, keep, file.append));
     }
 
@@ -964,20 +966,22 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (inode.dirty) commitAppends(inode);
         int count = reader.read(inode, offset, into);
         if (count < 0) return Answer.refused(Errno.ESTALE);
-        if (file.keepsAccessTime && !inode.accessedSinceChange && (inode.flags & InodeFlags.NOATIME) == 0)
-            accessed(inode);
+        accessed(file);
         return Answer.ok(count);
     }
 
-    /** As relatime: noted when it is not newer than the last change, or a day old. */
-    private void accessed(OpenInode inode) {
+    /** As relatime: noted when it is not newer than the last change, or a day old. Answers whether it was. */
+    private boolean accessed(OpenFile file) {
+        OpenInode inode = file.inode;
+        if (!file.keepsAccessTime || inode.accessedSinceChange || (inode.flags & InodeFlags.NOATIME) != 0) return false;
         inode.accessedSinceChange = true;
         Attributes now = metadata.view().attributes(inode.id);
-        if (now == null) return;
+        if (now == null) return false;
         long known = Math.max(now.accessedNanos(), inode.accessedNanos);
         long clockNanos = nowNanos();
-        if (known <= now.modifiedNanos() || known <= now.changedNanos() || clockNanos - known > DAY_NANOS)
-            inode.accessedNanos = clockNanos;
+        boolean noted = known <= now.modifiedNanos() || known <= now.changedNanos() || clockNanos - known > DAY_NANOS;
+        if (noted) inode.accessedNanos = clockNanos;
+        return noted;
     }
 
     /** Appended bytes get their place, before anybody here looks at the file. */
@@ -1291,7 +1295,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 long end = fromOffset + count;
                 var shared = new ArrayList<Extent>();
                 long covered = 0;
-                for (Extent extent : metadata.view().extents(from.inode.id, fromOffset, end)) {
+                for (Extent extent : metadata.view().extents(from.inode.id, fromOffset, end, COPY_EXTENTS_MAX + 1)) {
                     if (shared.size() == COPY_EXTENTS_MAX) {
                         end = extent.fileOffset();
                         count = end - fromOffset;

@@ -856,14 +856,13 @@ final class WriteBack {
 
     private Map<SliceId, SliceRecord> scan(OpenInode inode, long size, int wanted) {
         var unsafe = new LinkedHashMap<SliceId, SliceRecord>();
-        long window = 1L << 30;
-        for (long from = 0; from < size && from >= 0; from += window) {
-            var ids = new ArrayList<SliceId>();
-            for (Extent extent : metadata.view().extents(inode.id, from, Math.min(size, from + window)))
-                ids.add(extent.slice());
-            unsafe.putAll(look(ids, wanted));
+        long from = 0;
+        while (true) {
+            List<Extent> some = metadata.view().extents(inode.id, from, size, RANGES_MAX);
+            unsafe.putAll(look(some.stream().map(Extent::slice).toList(), wanted));
+            if (some.size() < RANGES_MAX) return unsafe;
+            from = some.getLast().fileEnd();
         }
-        return unsafe;
     }
 
     private Map<SliceId, SliceRecord> look(List<SliceId> slices, int wanted) {

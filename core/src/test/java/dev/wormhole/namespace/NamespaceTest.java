@@ -217,6 +217,7 @@ final class NamespaceTest {
         log.refused(new Command.SetXattr(f, x, x, Command.XattrMode.ANY), Errno.EPERM);
         log.refused(new Command.RemoveXattr(f, x), Errno.EPERM);
         log.refused(new Command.SetAcl(f, false, LIST, false), Errno.EPERM);
+        log.refused(new Command.SetFlags(f, InodeFlags.IMMUTABLE | InodeFlags.NOATIME), Errno.EPERM);
         log.done(new Command.SetFlags(f, 0));
         log.done(new Command.SetFlags(d, InodeFlags.IMMUTABLE));
         log.refused(new Command.Unlink(d, name("f"), f), Errno.EPERM);

@@ -715,6 +715,50 @@ class WormholeFileSystemTest {
         assertThat(text(a.content("f"))).isEqualTo("Here");
     }
 
+    /** Whatever looks at the whole file looks at what is in it, not at its holes. */
+    @Test
+    @Timeout(10)
+    void theLargestSparseFileIsAsQuickAsASmallOne() throws Exception {
+        long last = Long.MAX_VALUE - 1;
+        long handle = a.open("f", O_RDWR | O_CREAT);
+        a.truncate(handle, a.inode("f"), Long.MAX_VALUE);
+        a.write(handle, last, bytes("z"));
+        for (int committed = 0; committed < 2; committed++) {
+            assertThat(ok(a.files().seek(handle, 0, 3))).isEqualTo(last);
+            assertThat(ok(a.files().seek(handle, 0, 4))).isZero();
+            assertThat(ok(a.files().seek(handle, last, 4))).isEqualTo(Long.MAX_VALUE);
+            a.sync(handle);
+        }
+        long copy = a.open("g", O_RDWR | O_CREAT);
+        assertThat(ok(a.files().copyRange(handle, last - 9, copy, 0, 10))).isEqualTo(10);
+        assertThat(a.read(copy, 0, 100)).isEqualTo(bytes("\0\0\0\0\0\0\0\0\0z"));
+        ok(a.files().allocate(handle, 1L << 62, 1L << 62, 3));
+        a.truncate(handle, a.inode("f"), 1);
+        a.close(handle);
+        a.close(copy);
+        assertThat(b.stat("f").size()).isEqualTo(1);
+    }
+
+    @Test
+    void seekingFindsWhatIsCommittedAndWhatIsNot() throws Exception {
+        long handle = a.open("f", O_RDWR | O_CREAT);
+        var model = new java.util.BitSet();
+        for (int i = 0; i < 3_000; i++) { // more extents than are looked at at once, some of them touching
+            long at = i < 1_500 ? 10L * i : 10L * i + i % 7;
+            a.write(handle, at, new byte[10]);
+            model.set((int) at, (int) at + 10);
+            if (i % 1_000 == 500) a.sync(handle);
+        }
+        int size = model.length();
+        for (int at = 0; at < size; at += 13) {
+            int hole = model.nextClearBit(at);
+            assertThat(ok(a.files().seek(handle, at, 4))).as("hole from " + at).isEqualTo(hole);
+            assertThat(ok(a.files().seek(handle, at, 3))).as("data from " + at).isEqualTo(model.nextSetBit(at));
+        }
+        assertThat(refusal(() -> ok(a.files().seek(handle, size, 3)))).isEqualTo(Errno.ENXIO);
+        a.close(handle);
+    }
+
     @Test
     void anImmutableFileRefusesItsOpenHandlesOnEveryPod() throws Exception {
         a.put("f", bytes("as it was"));

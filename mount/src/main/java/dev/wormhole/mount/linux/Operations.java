@@ -35,6 +35,9 @@ final class Operations {
     private static final int ANYTHING =
             UID_OR_GID | Request.SetAttr.MODE | Request.SetAttr.SIZE | Request.SetAttr.ATIME | Request.SetAttr.MTIME;
     private static final byte[] TRUSTED = "trusted.".getBytes(StandardCharsets.US_ASCII);
+    private static final byte[][] XATTR_SPACES = {
+        "user.".getBytes(StandardCharsets.US_ASCII), "security.".getBytes(StandardCharsets.US_ASCII), TRUSTED
+    };
     private static final byte[] NOTHING = {};
     /** Most bytes that a reply of 32 bits can tell of, in whole pages. */
     private static final long COPY_BYTES_MAX = 0x7fff_f000L;
@@ -143,16 +146,16 @@ final class Operations {
             case Request.Fsync(var _, long handle, boolean dataOnly) -> done(fs.sync(handle, dataOnly));
             case Request.FsyncDir(var _, long handle, boolean dataOnly) -> done(fs.syncDirectory(handle, dataOnly));
             case Request.SetXattr r -> setXattr(r);
-            case Request.GetXattr(var h, byte[] name, int size) -> sized(fs.xattr(node(h), name), size);
+            case Request.GetXattr(var h, byte[] name, int size) -> {
+                Errno unknown = unknown(name);
+                yield unknown != null ? refused(unknown) : sized(fs.xattr(node(h), name), size);
+            }
             case Request.ListXattr(var h, int size) ->
                 switch (fs.xattrNames(node(h))) {
                     case Answer.Ok<List<byte[]>>(var names) -> sized(Answer.ok(joined(names, h.uid() == 0)), size);
                     case Answer.Refused<List<byte[]>>(var errno) -> refused(errno);
                 };
-            case Request.RemoveXattr(var h, byte[] name) ->
-                isAcl(name)
-                        ? done(fs.setAcl(node(h), isDefault(name), NOTHING, false))
-                        : done(fs.removeXattr(node(h), name));
+            case Request.RemoveXattr(var h, byte[] name) -> removeXattr(node(h), name);
             case Request.Fallocate(var _, long handle, long offset, long length, int mode) ->
                 done(fs.allocate(handle, offset, length, mode));
             case Request.Lseek(var _, long handle, long offset, int whence) ->
@@ -328,6 +331,8 @@ final class Operations {
 
     private Reply setXattr(Request.SetXattr r) throws IOException, InterruptedException {
         if (isAcl(r.name())) return done(fs.setAcl(node(r.header()), isDefault(r.name()), r.value(), r.killSetgid()));
+        Errno unknown = unknown(r.name());
+        if (unknown != null) return refused(unknown);
         XattrMode mode = switch (r.flags()) {
             case 0 -> XattrMode.ANY;
             case Request.SetXattr.CREATE -> XattrMode.CREATE;
@@ -336,6 +341,12 @@ final class Operations {
         };
         if (mode == null) return refused(Errno.EINVAL);
         return done(fs.setXattr(node(r.header()), r.name(), r.value(), mode));
+    }
+
+    private Reply removeXattr(InodeId inode, byte[] name) throws IOException, InterruptedException {
+        if (isAcl(name)) return done(fs.setAcl(inode, isDefault(name), NOTHING, false));
+        Errno unknown = unknown(name);
+        return unknown != null ? refused(unknown) : done(fs.removeXattr(inode, name));
     }
 
     private Reply copyRange(Request.CopyFileRange r) throws IOException, InterruptedException {
@@ -421,7 +432,20 @@ final class Operations {
     }
 
     private static boolean isTrusted(byte[] name) {
-        return name.length >= TRUSTED.length && Arrays.equals(name, 0, TRUSTED.length, TRUSTED, 0, TRUSTED.length);
+        return startsWith(name, TRUSTED);
+    }
+
+    private static boolean startsWith(byte[] name, byte[] prefix) {
+        return name.length >= prefix.length && Arrays.equals(name, 0, prefix.length, prefix, 0, prefix.length);
+    }
+
+    /** Why there can be no such attribute: its space of names is none of Linux's, or it is nothing else. */
+    private static @Nullable Errno unknown(byte[] name) {
+        if (isAcl(name)) return null;
+        for (byte[] space : XATTR_SPACES) {
+            if (startsWith(name, space)) return name.length > space.length ? null : Errno.EINVAL;
+        }
+        return Errno.EOPNOTSUPP;
     }
 
     private static Reply sized(Answer<byte[]> value, int size) {
