@@ -167,7 +167,8 @@ public interface FileSystem {
     /**
      * A lock as a program wants it: of a range of bytes (fcntl(2)), or of the whole file (flock(2)).
      *
-     * @param owner the kernel's name for who would hold it: a process's table of files, or an open file
+     * @param owner of a range, the kernel's name for who would hold it: a process's table of files, or an open file. It is the
+     *     next file's once a file is closed; so a lock of the whole file belongs to the handle, whatever this says
      * @param to last byte, {@link Long#MAX_VALUE} for the end of the file wherever it will be
      */
     record WantedLock(boolean whole, long owner, int pid, boolean exclusive, long from, long to) {}

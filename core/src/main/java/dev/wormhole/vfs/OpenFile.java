@@ -4,6 +4,7 @@ package dev.wormhole.vfs;
 import dev.wormhole.lock.LockOwner;
 import dev.wormhole.lock.LockSpace;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -58,17 +59,23 @@ final class OpenFile {
                     "a lock of " + inode.id + " went to another pod while this one was silent: open it anew");
     }
 
-    synchronized void lockedBy(LockSpace space, LockOwner owner) {
-        lockers.add(new Locker(space, owner));
+    synchronized void lockedBy(Locker locker) {
+        if (lockers.add(locker)) inode.lockerEnters(locker);
     }
 
-    synchronized void closedBy(LockOwner owner) {
-        lockers.remove(new Locker(LockSpace.RANGES, owner));
+    synchronized void closedBy(Locker locker) {
+        if (lockers.remove(locker)) inode.lockerLeaves(locker);
     }
 
-    /** Those left when the last descriptor is gone: owners that are the open file itself. */
-    synchronized List<Locker> lockers() {
-        return List.copyOf(lockers);
+    /**
+     * The last descriptor is gone. Answers whose locks go with it: of those who locked through it and did not close it, they are
+     * the open file itself. The kernel may have given its name to the next file already; then they go with that one.
+     */
+    synchronized List<Locker> released() {
+        var gone = new ArrayList<Locker>(lockers.size());
+        for (Locker locker : lockers) if (inode.lockerLeaves(locker)) gone.add(locker);
+        lockers.clear();
+        return gone;
     }
 
     boolean onlyReads() {

@@ -7,7 +7,9 @@ import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
 import dev.wormhole.namespace.NamespaceView;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.LinkedHashSet;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -71,6 +73,8 @@ final class OpenInode {
     private int ownInFlight;
     private @Nullable CompletableFuture<?> hold;
     private int changing;
+    /** Who locked through handles, and through how many. */
+    private final Map<OpenFile.Locker, Integer> lockers = new HashMap<>(0);
 
     /** Extents of [from, to) as they were when the counters stood so. */
     record CachedExtents(long content, long layout, long from, long to, Extent[] extents) {}
@@ -190,6 +194,15 @@ final class OpenInode {
     /** Returns when nothing is under way that began before. */
     synchronized void awaitChanges() throws InterruptedException {
         while (changing > 0) wait();
+    }
+
+    synchronized void lockerEnters(OpenFile.Locker locker) {
+        lockers.merge(locker, 1, Integer::sum);
+    }
+
+    /** Answers whether that was the last handle. */
+    synchronized boolean lockerLeaves(OpenFile.Locker locker) {
+        return lockers.merge(locker, -1, (a, b) -> a + b == 0 ? null : a + b) == null;
     }
 
     // ---- what the kernel's pages are right for

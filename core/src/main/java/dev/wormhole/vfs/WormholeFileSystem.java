@@ -1080,7 +1080,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         OpenFile file = files.remove(handle);
         if (file == null) return;
         try {
-            for (OpenFile.Locker locker : file.lockers()) locks.end(file.inode.id, locker.space(), locker.owner());
+            for (OpenFile.Locker locker : file.released()) locks.end(file.inode.id, locker.space(), locker.owner());
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt(); // they go all the same
         }
@@ -1096,10 +1096,10 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
 
     private static final long PAGES_DROPPED_MILLIS = 10_000;
 
-    private FileLock lockOf(WantedLock wanted) {
+    private FileLock lockOf(long handle, WantedLock wanted) {
         return new FileLock(
                 wanted.whole() ? LockSpace.WHOLE : LockSpace.RANGES,
-                new LockOwner(self, wanted.owner()),
+                new LockOwner(self, wanted.whole() ? handle : wanted.owner()),
                 wanted.exclusive(),
                 wanted.from(),
                 wanted.to(),
@@ -1123,8 +1123,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         } catch (DisconnectedException e) {
             return Answer.refused(withoutNetwork());
         }
-        FileLock lock = lockOf(wanted);
-        file.lockedBy(lock.space(), lock.owner());
+        FileLock lock = lockOf(handle, wanted);
+        file.lockedBy(new OpenFile.Locker(lock.space(), lock.owner()));
         Answer<Void> answer = locks.lock(file, lock, wait);
         if (answer instanceof Answer.Ok<Void>) revalidate(file);
         return answer;
@@ -1169,7 +1169,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         OpenFile file = files.get(handle);
         if (file == null) return Answer.refused(Errno.EBADF);
         if (!isSound(given)) return Answer.refused(Errno.EINVAL);
-        FileLock lock = lockOf(given);
+        FileLock lock = lockOf(handle, given);
         return locks.unlock(file.inode.id, lock.space(), lock.owner(), lock.from(), lock.to());
     }
 
@@ -1185,7 +1185,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         } catch (DisconnectedException e) {
             return Answer.refused(withoutNetwork());
         }
-        return switch (locks.conflict(file, lockOf(wanted))) {
+        return switch (locks.conflict(file, lockOf(handle, wanted))) {
             case Answer.Refused<Optional<FileLock>>(Errno errno) -> Answer.refused(errno);
             case Answer.Ok<Optional<FileLock>>(Optional<FileLock> found) ->
                 Answer.ok(found.map(lock -> new WantedLock(
@@ -1203,7 +1203,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         OpenFile file = files.get(handle);
         if (file == null) return;
         var locker = new LockOwner(self, owner);
-        file.closedBy(locker);
+        file.closedBy(new OpenFile.Locker(LockSpace.RANGES, locker));
         locks.end(file.inode.id, LockSpace.RANGES, locker);
     }
 

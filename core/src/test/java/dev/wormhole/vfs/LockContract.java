@@ -44,8 +44,8 @@ public abstract class LockContract {
         return new WantedLock(false, owner, 40, exclusive, from, to);
     }
 
-    private static WantedLock flock(long owner, boolean exclusive) {
-        return new WantedLock(true, owner, 40, exclusive, 0, END);
+    private static WantedLock flock(boolean exclusive) {
+        return new WantedLock(true, 40, 40, exclusive, 0, END);
     }
 
     private void refused(long handle, WantedLock wanted, boolean wait, Errno errno) throws Exception {
@@ -104,10 +104,10 @@ public abstract class LockContract {
         ok(files().lock(first, range(1, true, 0, 9), false));
         files().unlockAtClose(second, 1);
         ok(files().lock(second, range(7, true, 0, 9), false));
-        ok(files().lock(second, flock(7, true), false));
-        refused(first, flock(8, false), false, Errno.EAGAIN);
+        ok(files().lock(second, flock(true), false));
+        refused(first, flock(false), false, Errno.EAGAIN);
         files().release(second);
-        ok(files().lock(first, flock(8, false), false));
+        ok(files().lock(first, flock(false), false));
         ok(files().lock(first, range(1, true, 0, 9), false));
     }
 
@@ -120,6 +120,30 @@ public abstract class LockContract {
         ok(files().lock(second, range(1, true, 0, 9), false));
         files().release(first);
         refused(second, range(2, true, 0, 9), false, Errno.EAGAIN);
+    }
+
+    @Test
+    void whoeverTheKernelNamesAFlockIsTheHandles() throws Exception {
+        long first = open("f");
+        long second = open("f");
+        ok(files().lock(first, flock(true), false));
+        refused(second, flock(true), false, Errno.EAGAIN);
+        files().release(first);
+        ok(files().lock(second, flock(true), false));
+    }
+
+    /** An open file of the same name as one that is not released yet: what it locked is not ended by that release. */
+    @Test
+    void aNameThatTheKernelUsesAgainKeepsItsLocks() throws Exception {
+        long first = open("f");
+        long second = open("f");
+        long third = open("f");
+        ok(files().lock(first, range(7, true, 0, 9), false));
+        ok(files().lock(second, range(7, true, 0, 9), false));
+        files().release(first);
+        refused(third, range(8, true, 0, 9), false, Errno.EAGAIN);
+        files().release(second);
+        ok(files().lock(third, range(8, true, 0, 9), false));
     }
 
     @Test
@@ -138,10 +162,10 @@ public abstract class LockContract {
     void aChangedFlockGivesUpTheOldOneAndARangeDoesNot() throws Exception {
         long handle = open("f");
         long other = open("f");
-        ok(files().lock(handle, flock(1, false), false));
-        ok(files().lock(other, flock(2, false), false));
-        refused(handle, flock(1, true), false, Errno.EAGAIN);
-        ok(files().lock(other, flock(2, true), false));
+        ok(files().lock(handle, flock(false), false));
+        ok(files().lock(other, flock(false), false));
+        refused(handle, flock(true), false, Errno.EAGAIN);
+        ok(files().lock(other, flock(true), false));
         ok(files().lock(handle, range(1, false, 0, 0), false));
         ok(files().lock(other, range(2, false, 0, 0), false));
         refused(handle, range(1, true, 0, 0), false, Errno.EAGAIN);
@@ -151,12 +175,14 @@ public abstract class LockContract {
     @Test
     void anInterruptEndsAWaitAndNothingElse() throws Exception {
         long handle = open("f");
-        ok(files().lock(handle, flock(1, true), false));
+        long other = open("f");
+        long third = open("f");
+        ok(files().lock(handle, flock(true), false));
         FileSystem files = files();
         var interrupted = new CompletableFuture<Boolean>();
         Thread waiting = Thread.ofVirtual().start(() -> {
             try {
-                files.lock(handle, flock(2, true), true);
+                files.lock(other, flock(true), true);
                 interrupted.complete(false);
             } catch (InterruptedException e) {
                 interrupted.complete(true);
@@ -167,8 +193,8 @@ public abstract class LockContract {
         assertThatThrownBy(() -> interrupted.get(100, TimeUnit.MILLISECONDS)).isInstanceOf(TimeoutException.class);
         waiting.interrupt();
         assertThat(interrupted.get(10, TimeUnit.SECONDS)).isTrue();
-        var next = waiting(handle, flock(3, true));
-        ok(files().unlock(handle, flock(1, true)));
+        var next = waiting(third, flock(true));
+        ok(files().unlock(handle, flock(true)));
         granted(next);
     }
 }

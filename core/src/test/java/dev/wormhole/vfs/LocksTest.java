@@ -120,7 +120,7 @@ class LocksTest {
         for (int i = 0; i < 100; i++) {
             lock(a, handle, range(1, i, i + 5));
             ok(a.files().unlock(handle, all(1)));
-            lock(a, handle, new WantedLock(true, 2, 1, true, 0, END));
+            lock(a, handle, new WantedLock(true, 0, 1, true, 0, END));
         }
         assertThat(network.commandsAfter(before)).hasSize(1).first().isInstanceOf(Command.Lock.class);
     }

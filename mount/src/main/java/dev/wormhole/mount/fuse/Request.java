@@ -124,7 +124,7 @@ public sealed interface Request {
     /**
      * A lock of fcntl(2), or of flock(2) with {@code whole}.
      *
-     * @param owner the kernel's name for a process's table of files, or for an open file
+     * @param owner the kernel's name for a process's table of files, or for an open file; reused when that is gone
      * @param to last byte
      * @param type {@link #SHARED}, {@link #EXCLUSIVE} or {@link #NONE}
      */

@@ -297,6 +297,9 @@ final class Session {
         Reply reply;
         boolean interrupted = false;
         try {
+            // the kernel may have given the name of a file that is being released to the one that asks
+            if (request instanceof Request.SetLock lock && !lock.wanted().whole())
+                awaitReleases(request.header().node());
             reply = operations.answer(request, slab);
             if (request instanceof Request.SetLock(var header, long _, var _, boolean wait)
                     && !wait
@@ -334,6 +337,7 @@ final class Session {
      * one of that file was served meanwhile.
      */
     private boolean awaitReleases(long node) throws InterruptedException {
+        if (releasing.isEmpty()) return false;
         var before = new ArrayList<CompletableFuture<Void>>();
         for (Releasing release : releasing.values()) if (release.node() == node) before.add(release.served());
         if (before.isEmpty()) return false;

@@ -563,7 +563,9 @@ class MemoryFileSystem implements FileSystem {
         Handle open = handles.remove(handle);
         if (open == null) throw new IllegalStateException("release of " + handle);
         synchronized (lock) {
-            for (LockOwner owner : open.lockers) open.node.locks.end(owner::equals);
+            for (LockOwner owner : open.lockers)
+                if (handles.values().stream().noneMatch(h -> h.node == open.node && h.lockers.contains(owner)))
+                    open.node.locks.end(owner::equals);
             lock.notifyAll();
             if (--open.node.opens == 0 && open.node.links == 0) nodes.remove(open.node.id.value());
         }
@@ -571,10 +573,10 @@ class MemoryFileSystem implements FileSystem {
 
     // ---- locks
 
-    private static FileLock lockOf(WantedLock wanted) {
+    private static FileLock lockOf(long handle, WantedLock wanted) {
         return new FileLock(
                 wanted.whole() ? LockSpace.WHOLE : LockSpace.RANGES,
-                new LockOwner(SELF, wanted.owner()),
+                new LockOwner(SELF, wanted.whole() ? handle : wanted.owner()),
                 wanted.exclusive(),
                 wanted.from(),
                 wanted.to(),
@@ -593,7 +595,7 @@ class MemoryFileSystem implements FileSystem {
     @Override
     public Answer<Void> lock(long handle, WantedLock wanted, boolean wait) throws IOException, InterruptedException {
         Handle open = handle(handle);
-        FileLock asked = lockOf(wanted);
+        FileLock asked = lockOf(handle, wanted);
         synchronized (lock) {
             LockTable locks = open.node.locks;
             open.lockers.add(asked.owner());
@@ -617,7 +619,7 @@ class MemoryFileSystem implements FileSystem {
 
     @Override
     public Answer<Void> unlock(long handle, WantedLock given) {
-        FileLock lock = lockOf(given);
+        FileLock lock = lockOf(handle, given);
         synchronized (this.lock) {
             handle(handle).node.locks.unlock(lock.space(), lock.owner(), lock.from(), lock.to());
             this.lock.notifyAll();
@@ -628,7 +630,7 @@ class MemoryFileSystem implements FileSystem {
     @Override
     public Answer<Optional<WantedLock>> lockInTheWay(long handle, WantedLock wanted) {
         synchronized (lock) {
-            FileLock found = handle(handle).node.locks.conflict(lockOf(wanted));
+            FileLock found = handle(handle).node.locks.conflict(lockOf(handle, wanted));
             if (found == null) return Answer.ok(Optional.empty());
             boolean whole = found.space() == LockSpace.WHOLE;
             return Answer.ok(Optional.of(new WantedLock(
