@@ -417,6 +417,16 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     }
 
     @Override
+    public Answer<Entry> lookupSelf(InodeId inode) throws IOException, InterruptedException {
+        revalidate();
+        Entry entry = entry(0, inode, true, nanoClock.getAsLong());
+        if (entry == null) return Answer.refused(Errno.ESTALE);
+        OpenInode open = inodes.get(inode);
+        boolean alive = entry.attributes().links() > 0 || open != null && open.opens() > 0;
+        return alive ? Answer.ok(entry) : Answer.refused(Errno.ESTALE);
+    }
+
+    @Override
     public Answer<Entry> lookupParent(InodeId directory) throws IOException, InterruptedException {
         revalidate();
         InodeId parent = metadata.view().parent(directory);
@@ -1490,6 +1500,12 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     public Answer<Void> setAcl(InodeId inode, boolean isDefault, byte[] acl, boolean killSetgid)
             throws IOException, InterruptedException {
         if (readOnly(inode)) return Answer.refused(Errno.EROFS);
+        if (Acl.isEmpty(acl)) { // programs that copy files take away what mostly is not there
+            revalidate();
+            byte[] name = isDefault ? Acl.DEFAULT : Acl.ACCESS;
+            if (metadata.view().attributes(inode) != null && metadata.view().xattr(inode, name) == null)
+                return Answer.refused(Errno.ENODATA);
+        }
         Outcome outcome = proposeFor(inode, new Command.SetAcl(inode, isDefault, acl, killSetgid));
         return outcome instanceof Outcome.Refused(Errno errno) ? stale(errno) : done();
     }

@@ -192,10 +192,7 @@ final class Operations {
         byte[] name = r.name();
         InodeId directory = node(r.header());
         if (name.length <= 2 && name.length > 0 && name[0] == '.') { // only for exported handles
-            if (name.length == 1)
-                return reply(
-                        fs.attributes(directory, 0),
-                        s -> new Reply.Entry(attributes(s.attributes()), 0, validNanos(s)));
+            if (name.length == 1) return reply(fs.lookupSelf(directory), Operations::entryReply);
             if (name[1] == '.') return reply(fs.lookupParent(directory), Operations::entryReply);
         }
         if (tooLong(name)) return refused(Errno.ENAMETOOLONG);
