@@ -142,10 +142,15 @@ public final class LockTable {
         return waiters.removeIf(waiter -> waiter.ticket() == ticket && waiter.is(owner));
     }
 
+    /** Ends all requests of these owners, and grants nothing: what is held may be known elsewhere alone. */
+    public void withdraw(Predicate<LockOwner> owners) {
+        waiters.removeIf(waiter -> owners.test(waiter.wanted().owner()));
+    }
+
     /** Ends all locks and requests of these owners, and grants what can be granted then. Answers whether any was held. */
     public boolean end(Predicate<LockOwner> owners) {
         boolean held = this.held.removeIf(lock -> owners.test(lock.owner()));
-        waiters.removeIf(waiter -> owners.test(waiter.wanted().owner()));
+        withdraw(owners);
         promote();
         return held;
     }

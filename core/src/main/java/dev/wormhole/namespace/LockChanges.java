@@ -206,7 +206,8 @@ final class LockChanges {
                     .toList();
             open(row, new LockTable(), waiters);
         } else {
-            row.table.end(its);
+            if (row.holder != 0) row.table.withdraw(its);
+            else row.table.end(its);
             put(row);
         }
     }

@@ -256,6 +256,17 @@ class LocksTest {
     }
 
     @Test
+    void theEndOfOneWaiterGrantsNothingToOthersWhileAPodDecides() {
+        done(1, attempt(whole(1)));
+        assertThat(done(2, lock(whole(2), 1))).isEqualTo(Command.Lock.WAITING);
+        assertThat(done(3, lock(whole(3), 1))).isEqualTo(Command.Lock.WAITING);
+        open(2, 2);
+        assertThat(known().held()).isEmpty();
+        assertThat(known().waiters()).containsExactly(new LockTable.Waiter(1, whole(3)));
+        log.check();
+    }
+
+    @Test
     void locksGoWithTheirFile() {
         shareWithPod1Holding(whole(1));
         log.done(new Command.Unlink(InodeId.ROOT, TestLog.name("f"), file));
@@ -308,7 +319,7 @@ class LocksTest {
                 }
                 default -> {
                     int victim = 1 + random.nextInt(3);
-                    if (random.nextInt(20) == 0 && victim != 1) {
+                    if (random.nextInt(4) == 0 && victim != 1) {
                         open(victim, ++start);
                     } else if (victim != pod) {
                         prompt(victim, false);

@@ -26,12 +26,22 @@ class RandomSchedulesTest {
         long repeats = 0;
         long appends = 0;
         long leaders = 0;
+        long counted = 0;
+        long refused = 0;
+        long taken = 0;
         for (long seed = FIRST; seed < FIRST + SEEDS; seed++) {
             var net = run(seed);
             repeats += net.repeats;
             appends += net.acknowledgedAppends.size();
             leaders += net.leaderChanges;
+            counted += net.lockCounts.acknowledged;
+            refused += net.lockCounts.refused;
+            taken += net.lockCounts.taken;
         }
+        System.out.println(
+                "under locks: counted " + counted + ", refused " + refused + ", taken from silent pods " + taken);
+        assertThat(counted).as("counted under locks").isGreaterThan(10L * SEEDS);
+        assertThat(taken).as("locks taken").isPositive();
         // A simulation in which nothing happens proves nothing.
         assertThat(repeats).as("repeated batches").isPositive();
         assertThat(leaders).as("leader changes").isGreaterThan(SEEDS);
@@ -41,6 +51,7 @@ class RandomSchedulesTest {
     private static SimulatedNetwork run(long seed) {
         var net = SimulatedNetwork.of(seed, 5, 3);
         net.programsRun = true;
+        net.locksRun = true;
         var faults = new Faults(net);
         faults.next();
         net.sim.run(Duration.ofSeconds(60));

@@ -78,6 +78,10 @@ final class SimulatedNetwork {
     /** Slices that a program was told are safe. */
     final Set<SliceId> acknowledged = new HashSet<>();
 
+    /** Whether programs count under a lock. */
+    boolean locksRun;
+
+    final LockingProgram.Counts lockCounts = new LockingProgram.Counts();
     final List<SliceId> acknowledgedAppends = new ArrayList<>();
     /** Last acknowledged save of each pod. */
     final Map<String, SliceId> lastSaved = new HashMap<>();
@@ -436,6 +440,19 @@ final class SimulatedNetwork {
             return true;
         });
         checkPrograms();
+        checkLocks();
+    }
+
+    /** Nothing counted under a lock and answered is missing, and nothing counts that was refused. */
+    private void checkLocks() {
+        var file = view().lookup(InodeId.ROOT, LockingProgram.FILE);
+        var attributes = file == null ? null : view().attributes(file);
+        if (attributes == null) return;
+        sim.check(
+                attributes.size() >= lockCounts.acknowledged
+                        && attributes.size() <= lockCounts.begun - lockCounts.refused,
+                "counted " + attributes.size() + ", acknowledged " + lockCounts.acknowledged + ", begun "
+                        + lockCounts.begun + ", refused " + lockCounts.refused);
     }
 
     /** Why the network is not at rest, for a failure's trace; null when it is. */
@@ -447,6 +464,7 @@ final class SimulatedNetwork {
             if (pod.namespace.view().appliedIndex() != committed.size()) return pod + " is behind";
             if (pod.proposer.waiting() > 0) return pod + " proposes";
             if (pod.operations > 0) return pod + " has operations";
+            if (!pod.locking.rests()) return pod + " locks";
             var record = view().pod(Objects.requireNonNull(pod.incarnation));
             if (record == null || record.absent()) return pod + " is absent";
             for (var entry : pod.store.entrySet()) {
@@ -458,6 +476,12 @@ final class SimulatedNetwork {
                 return pod + " plans " + plan + " among " + pod.members().all() + ", leader " + leader;
         }
         if (view().pods().size() != pods.size()) return "members";
+        var counted = view().lookup(InodeId.ROOT, LockingProgram.FILE);
+        var locks = counted == null ? null : view().locks(counted);
+        if (locks != null
+                && !(locks.held().isEmpty()
+                        && locks.waiters().isEmpty()
+                        && locks.lost().isEmpty())) return "locked: " + locks;
         var totals = view().totals();
         if (totals.unnamedSlices() > 0) return "unnamed slices";
         if (totals.orphans() > 0) return "orphans";

@@ -107,6 +107,7 @@ final class SimulatedPod {
     private final Set<Incarnation> declaring = new HashSet<>();
     private long digestedAt;
     int operations;
+    LockingProgram locking;
 
     // ---- set by tests
     boolean stopped;
@@ -126,6 +127,7 @@ final class SimulatedPod {
         this.net = net;
         this.sim = net.sim;
         this.number = number;
+        this.locking = new LockingProgram(this, net.lockCounts);
         this.storeToken = sim.random.nextLong() | 1;
         this.settings =
                 new PodSettings("pod" + number, Role.STORAGE, false, number % 2 == 0 ? "b" : "a", List.of(), 1L << 40);
@@ -182,6 +184,7 @@ final class SimulatedPod {
         every(240, 260, this::heartbeat);
         every(300, 500, this::keepHouse);
         every(20, 120, this::runProgram);
+        if (net.locksRun) every(2, 30, () -> locking.step(net.programsRun));
         later(0, this::catchUp);
     }
 
@@ -196,6 +199,7 @@ final class SimulatedPod {
 
     private void forgetMemory() {
         handles.clear();
+        locking = new LockingProgram(this, net.lockCounts);
         mayCommit.clear();
         claims.clear();
         knownCommitted.clear();
@@ -676,6 +680,11 @@ final class SimulatedPod {
     }
 
     // ---- programs
+
+    /** What this pod believes of another; null if it was told nothing. */
+    @Nullable Presence presenceOf(Incarnation other) {
+        return presence.get(other);
+    }
 
     void closeAll() {
         for (InodeId inode : List.copyOf(handles.keySet())) while (handles.containsKey(inode)) close(inode);
