@@ -191,7 +191,7 @@ class LockTableTest {
         System.out.println("LockTableTest seed " + seed);
         var random = new Random(seed);
         var owners = List.of(A, B, C, owner(2, 2));
-        for (int round = 0; round < 60; round++) {
+        for (int round = 0; round < 20; round++) {
             var table = new LockTable();
             var naive = new Naive();
             for (int step = 0; step < 300; step++) {

@@ -146,16 +146,16 @@ final class LocksIT {
 
     @ParameterizedTest
     @Order(1)
-    @ValueSource(strings = {"fcntl.lockf, False", "fcntl.flock, False", "fcntl.flock, True"})
+    @ValueSource(strings = {"fcntl.lockf, True", "fcntl.flock, False"})
     void noCountUnderALockIsLost(String how) throws IOException {
         String name = "count " + how.replaceAll("[^a-zA-Z]", "");
         Files.writeString(file(1, name), "0");
         var counting = new ArrayList<CompletableFuture<String>>();
         for (int pod = 1; pod <= 3; pod++)
             for (int i = 0; i < 2; i++)
-                counting.add(new Program(pod).begin("count('" + file(pod, name) + "', 12, " + how + ")"));
-        for (var one : counting) assertThat(within(60, one)).isEqualTo("12");
-        assertThat(Files.readString(file(2, name))).isEqualTo("72");
+                counting.add(new Program(pod).begin("count('" + file(pod, name) + "', 8, " + how + ")"));
+        for (var one : counting) assertThat(within(60, one)).isEqualTo("8");
+        assertThat(Files.readString(file(2, name))).isEqualTo("48");
     }
 
     @Test
@@ -167,18 +167,18 @@ final class LocksIT {
                 .isEqualTo("done");
         assertThat(a.run("d.execute('create table t(x)') and d.commit()")).isEqualTo("None");
         assertThat(a.run("d.close()")).isEqualTo("None");
-        for (int i = 0; i < 6; i++)
+        for (int i = 0; i < 4; i++)
             assertThat((i % 2 == 0 ? a : b).run("insert('" + file(1 + i % 2, "db") + "', " + i + ", " + (i + 1) + ")"))
                     .isEqualTo("1");
-        var first = a.begin("insert('" + file(1, "db") + "', 100, 110)");
-        var second = b.begin("insert('" + file(2, "db") + "', 200, 210)");
-        assertThat(within(60, first)).isEqualTo("10");
-        assertThat(within(60, second)).isEqualTo("10");
+        var first = a.begin("insert('" + file(1, "db") + "', 100, 105)");
+        var second = b.begin("insert('" + file(2, "db") + "', 200, 205)");
+        assertThat(within(60, first)).isEqualTo("5");
+        assertThat(within(60, second)).isEqualTo("5");
         var c = new Program(3);
         assertThat(c.run("d = sqlite3.connect('" + file(3, "db") + "', timeout=60)"))
                 .isEqualTo("done");
         assertThat(c.run("d.execute('select count(distinct x) from t').fetchone()"))
-                .isEqualTo("(26,)");
+                .isEqualTo("(14,)");
         assertThat(c.run("d.execute('pragma integrity_check').fetchone()")).isEqualTo("('ok',)");
     }
 
