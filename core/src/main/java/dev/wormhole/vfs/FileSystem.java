@@ -69,10 +69,13 @@ public interface FileSystem {
     /** Refused: ENOENT. */
     Answer<Entry> lookup(InodeId directory, FileName name) throws IOException, InterruptedException;
 
+    /** An inode by its number (".", for exported handles). Refused: ESTALE when it is gone, or nameless and not open here. */
+    Answer<Entry> lookupSelf(InodeId inode) throws IOException, InterruptedException;
+
     /** The directory that holds a directory ("..", for exported handles). */
     Answer<Entry> lookupParent(InodeId directory) throws IOException, InterruptedException;
 
-    /** An inode by its number, "." for exported handles. Refused: ESTALE when it is gone. */
+    /** Refused: ESTALE when it is gone. */
     Answer<Stat> attributes(InodeId inode, long handle) throws IOException, InterruptedException;
 
     /** The kernel drops {@code count} of the references that lookups, creates and listings gave it. */

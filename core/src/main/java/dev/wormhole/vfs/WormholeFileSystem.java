@@ -363,6 +363,16 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     }
 
     @Override
+    public Answer<Entry> lookupSelf(InodeId inode) throws IOException, InterruptedException {
+        revalidate();
+        Entry entry = entry(0, inode, true, nanoClock.getAsLong());
+        if (entry == null) return Answer.refused(Errno.ESTALE);
+        OpenInode open = inodes.get(inode);
+        boolean alive = entry.attributes().links() > 0 || open != null && open.opens() > 0;
+        return alive ? Answer.ok(entry) : Answer.refused(Errno.ESTALE);
+    }
+
+    @Override
     public Answer<Entry> lookupParent(InodeId directory) throws IOException, InterruptedException {
         revalidate();
         InodeId parent = metadata.view().parent(directory);
@@ -920,8 +930,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (now == null) return false;
         long known = Math.max(now.accessedNanos(), inode.accessedNanos);
         long clockNanos = nowNanos();
-        boolean noted =
-                known <= now.modifiedNanos() || known <= now.changedNanos() || clockNanos - known > DAY_NANOS;
+        boolean noted = known <= now.modifiedNanos() || known <= now.changedNanos() || clockNanos - known > DAY_NANOS;
         if (noted) inode.accessedNanos = clockNanos;
         return noted;
     }
@@ -951,8 +960,9 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         boolean append = file.append && (how & AT_OFFSET) == 0;
         if (!append && offset > Long.MAX_VALUE - bytes.remaining()) return Answer.refused(Errno.EFBIG);
         int flags = file.inode.flags;
-        if ((flags & (append ? InodeFlags.IMMUTABLE : FIXED)) != 0 && (how & FROM_PAGES) == 0)
-            return Answer.refused(Errno.EPERM);
+        // as Linux has it: a descriptor from before the file was append-only writes on wherever it likes
+        int fixing = append == file.append ? InodeFlags.IMMUTABLE : FIXED;
+        if ((flags & fixing) != 0 && (how & FROM_PAGES) == 0) return Answer.refused(Errno.EPERM);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
         try {
             Answer<Integer> written =
@@ -1079,7 +1089,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (fromOffset < 0 || toOffset < 0 || length < 0) return Answer.refused(Errno.EINVAL);
         if (toOffset > Long.MAX_VALUE - length || fromOffset > Long.MAX_VALUE - length)
             return Answer.refused(Errno.EFBIG);
-        if ((to.inode.flags & FIXED) != 0) return Answer.refused(Errno.EPERM);
+        if ((to.inode.flags & InodeFlags.IMMUTABLE) != 0) return Answer.refused(Errno.EPERM);
         if (from.inode == to.inode && fromOffset < toOffset + length && toOffset < fromOffset + length && length > 0)
             return Answer.refused(Errno.EINVAL);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
@@ -1284,6 +1294,12 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     public Answer<Void> setAcl(InodeId inode, boolean isDefault, byte[] acl, boolean killSetgid)
             throws IOException, InterruptedException {
         if (readOnly(inode)) return Answer.refused(Errno.EROFS);
+        if (Acl.isEmpty(acl)) { // programs that copy files take away what mostly is not there
+            revalidate();
+            byte[] name = isDefault ? Acl.DEFAULT : Acl.ACCESS;
+            if (metadata.view().attributes(inode) != null && metadata.view().xattr(inode, name) == null)
+                return Answer.refused(Errno.ENODATA);
+        }
         Outcome outcome = proposeFor(inode, new Command.SetAcl(inode, isDefault, acl, killSetgid));
         return outcome instanceof Outcome.Refused(Errno errno) ? stale(errno) : done();
     }

@@ -144,8 +144,7 @@ final class Operations {
                     case Answer.Ok<List<byte[]>>(var names) -> sized(Answer.ok(joined(names, h.uid() == 0)), size);
                     case Answer.Refused<List<byte[]>>(var errno) -> refused(errno);
                 };
-            case Request.RemoveXattr(var h, byte[] name) ->
-                removeXattr(node(h), name);
+            case Request.RemoveXattr(var h, byte[] name) -> removeXattr(node(h), name);
             case Request.Fallocate(var _, long handle, long offset, long length, int mode) ->
                 done(fs.allocate(handle, offset, length, mode));
             case Request.Lseek(var _, long handle, long offset, int whence) ->
@@ -182,10 +181,7 @@ final class Operations {
         byte[] name = r.name();
         InodeId directory = node(r.header());
         if (name.length <= 2 && name.length > 0 && name[0] == '.') { // only for exported handles
-            if (name.length == 1)
-                return reply(
-                        fs.attributes(directory, 0),
-                        s -> new Reply.Entry(attributes(s.attributes()), 0, validNanos(s)));
+            if (name.length == 1) return reply(fs.lookupSelf(directory), Operations::entryReply);
             if (name[1] == '.') return reply(fs.lookupParent(directory), Operations::entryReply);
         }
         if (tooLong(name)) return refused(Errno.ENAMETOOLONG);

@@ -170,6 +170,14 @@ class MemoryFileSystem implements FileSystem {
     }
 
     @Override
+    public Answer<Entry> lookupSelf(InodeId inode) {
+        synchronized (lock) {
+            Node n = node(inode);
+            return n == null || n.links == 0 && n.opens == 0 ? no(Errno.ESTALE) : Answer.ok(entry(n, true));
+        }
+    }
+
+    @Override
     public Answer<Entry> lookupParent(InodeId directory) {
         synchronized (lock) {
             Node n = node(directory);
@@ -444,6 +452,7 @@ class MemoryFileSystem implements FileSystem {
             if (target != null && mode == RenameMode.NO_REPLACE) return no(Errno.EEXIST);
             if (target == null && mode == RenameMode.EXCHANGE) return no(Errno.ENOENT);
             if (target != null && target.node == source.node) return done();
+            if (isFixed(from) || isFixed(source.node) || target != null && isFixed(target.node)) return no(Errno.EPERM);
             boolean directory = source.node.type == FileType.DIRECTORY;
             if (target != null && mode == RenameMode.REPLACE) {
                 boolean onto = target.node.type == FileType.DIRECTORY;
@@ -476,7 +485,8 @@ class MemoryFileSystem implements FileSystem {
         synchronized (lock) {
             Node n = node(inode);
             if (n == null || n.links == 0 && n.opens == 0) return no(Errno.ESTALE);
-            if ((flags & O_ACCMODE) != 0 && (flags & O_APPEND) == 0 && isFixed(n)) return no(Errno.EPERM);
+            boolean appends = (flags & O_APPEND) != 0 && (n.flags & InodeFlags.IMMUTABLE) == 0;
+            if ((flags & O_ACCMODE) != 0 && isFixed(n) && !appends) return no(Errno.EPERM);
             if ((flags & O_TRUNC) != 0 && (flags & O_ACCMODE) != 0) {
                 resize(n, 0);
                 n.modified = n.changed = now();
@@ -569,9 +579,9 @@ class MemoryFileSystem implements FileSystem {
         Node n = handle(handle).node;
         synchronized (n) {
             boolean keepSize = (mode & 1) != 0;
-            if ((mode & ~3) != 0) return no(Errno.EOPNOTSUPP);
-            if ((mode & 2) != 0) zero(n, offset, Math.min(n.size, offset + length));
-            else if (!keepSize) n.size = Math.max(n.size, offset + length);
+            if ((mode & ~1) != 0 && mode != 3 && (mode & ~1) != 16) return no(Errno.EOPNOTSUPP);
+            if ((mode & 18) != 0) zero(n, offset, Math.min(n.size, offset + length));
+            if (!keepSize) n.size = Math.max(n.size, offset + length);
             return done();
         }
     }
@@ -580,7 +590,7 @@ class MemoryFileSystem implements FileSystem {
     public Answer<Long> seek(long handle, long offset, int whence) {
         Node n = handle(handle).node;
         synchronized (n) {
-            if (offset >= n.size) return no(Errno.ENXIO);
+            if (offset < 0 || offset >= n.size) return no(Errno.ENXIO);
             boolean wantData = whence == 3;
             for (long at = offset; at < n.size; at = (at / CHUNK + 1) * CHUNK) {
                 int index = (int) (at / CHUNK);
