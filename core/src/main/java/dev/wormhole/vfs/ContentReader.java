@@ -198,14 +198,15 @@ final class ContentReader {
     /** The first offset from {@code offset} on that is data (or, if not {@code data}, a hole); -1 if there is none. */
     long seek(OpenInode inode, long offset, boolean data) {
         long dirtyEnd;
-        RangeMap fresh;
+        RangeMap uncommitted;
         inode.lock.lock();
         try {
             dirtyEnd = inode.dirtyEnd();
-            fresh = freshWithin(inode, offset, Long.MAX_VALUE);
+            uncommitted = freshWithin(inode, offset, Long.MAX_VALUE);
         } finally {
             inode.lock.unlock();
         }
+        var fresh = uncommitted == null ? new RangeMap() : uncommitted;
         Attributes attributes = metadata.view().attributes(inode.id);
         if (attributes == null) return -1;
         long size = Math.max(attributes.size(), dirtyEnd);
@@ -216,10 +217,10 @@ final class ContentReader {
             List<Extent> committed = metadata.view().extents(inode.id, at, size, data ? 1 : SEEK_EXTENTS);
             boolean more = !data && committed.size() == SEEK_EXTENTS;
             long to = more ? committed.getLast().fileEnd() : size;
-            int next = fresh == null ? 0 : fresh.firstEndingAfter(at);
+            int next = fresh.firstEndingAfter(at);
             int old = 0;
             while (at < to) {
-                long freshFrom = fresh != null && next < fresh.count() ? fresh.from(next) : Long.MAX_VALUE;
+                long freshFrom = next < fresh.count() ? fresh.from(next) : Long.MAX_VALUE;
                 long oldFrom = old < committed.size() ? committed.get(old).fileOffset() : Long.MAX_VALUE;
                 long from = Math.min(freshFrom, oldFrom);
                 if (from >= size) return data ? -1 : at;

@@ -1019,8 +1019,9 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         boolean append = file.append && (how & AT_OFFSET) == 0;
         if (!append && offset > Long.MAX_VALUE - bytes.remaining()) return Answer.refused(Errno.EFBIG);
         int flags = file.inode.flags;
-        if ((flags & (append ? InodeFlags.IMMUTABLE : FIXED)) != 0 && (how & FROM_PAGES) == 0)
-            return Answer.refused(Errno.EPERM);
+        // as Linux has it: a descriptor from before the file was append-only writes on wherever it likes
+        int fixing = append == file.append ? InodeFlags.IMMUTABLE : FIXED;
+        if ((flags & fixing) != 0 && (how & FROM_PAGES) == 0) return Answer.refused(Errno.EPERM);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
         beginChange(file);
         try {
@@ -1287,7 +1288,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (fromOffset < 0 || toOffset < 0 || length < 0) return Answer.refused(Errno.EINVAL);
         if (toOffset > Long.MAX_VALUE - length || fromOffset > Long.MAX_VALUE - length)
             return Answer.refused(Errno.EFBIG);
-        if ((to.inode.flags & FIXED) != 0) return Answer.refused(Errno.EPERM);
+        if ((to.inode.flags & InodeFlags.IMMUTABLE) != 0) return Answer.refused(Errno.EPERM);
         if (from.inode == to.inode && fromOffset < toOffset + length && toOffset < fromOffset + length && length > 0)
             return Answer.refused(Errno.EINVAL);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
