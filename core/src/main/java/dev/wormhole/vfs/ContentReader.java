@@ -226,7 +226,7 @@ final class ContentReader {
                 if (from >= size) return data ? -1 : at;
                 if (data) return Math.max(at, from);
                 if (from > at) return at;
-                if (fresh != null && freshFrom <= oldFrom) at = Math.max(at, fresh.to(next++));
+                if (freshFrom <= oldFrom) at = Math.max(at, fresh.to(next++));
                 else at = Math.max(at, committed.get(old++).fileEnd());
             }
         }
