@@ -316,7 +316,7 @@ public final class RaftLog implements AutoCloseable {
      *
      * <p>Who changes between listening and voting is taken out first and then added: whoever is elected while a member
      * is in Ratis' joint configuration in both roles fails. In between it follows nobody, for moments. When leadership is
-     * lost there, it stays outside until somebody repeats the call.
+     * lost there, it stays outside until somebody repeats the call. Who is silent changes in one step.
      *
      * @return fails with {@link MembershipException} if another change is under way, or if as many new voters come as old
      *     ones stay (from one voter to two is allowed): such a change could leave the log without a leader. Go from one
@@ -344,6 +344,10 @@ public final class RaftLog implements AutoCloseable {
                     + " would be new, which is not less than those that stay; add one at a time"));
         }
         addresses.learn(concat(voters, listeners));
+        // Who does not answer could not be added again: it changes in one step, which asks nothing of it.
+        Set<Incarnation> silent = silent(running);
+        listenersNow.removeAll(silent);
+        votersNow.removeAll(silent);
         List<Member> sameVoters = without(listenersNow, voters);
         List<Member> sameListeners = without(votersNow, listeners);
         if (sameVoters.size() == voters.size() && sameListeners.size() == listeners.size())
@@ -351,6 +355,13 @@ public final class RaftLog implements AutoCloseable {
         // Not on the thread that completes the first change: Ratis forgets what is asked for from there.
         return change(running, sameVoters, sameListeners)
                 .thenComposeAsync(_ -> change(running, voters, listeners), notices);
+    }
+
+    private Set<Incarnation> silent(Engine running) {
+        Set<Incarnation> silent = new HashSet<>();
+        for (Status.Follower follower : followers(running.division().getInfo(), 0))
+            if (follower.silence().compareTo(settings.timing().electionMax()) > 0) silent.add(follower.incarnation());
+        return silent;
     }
 
     private CompletableFuture<Void> change(Engine running, List<Member> voters, List<Member> listeners) {
