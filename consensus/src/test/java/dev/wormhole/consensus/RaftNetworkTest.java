@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -165,14 +166,14 @@ class RaftNetworkTest {
             for (int round = 0; round < 2; round++) {
                 Node leader = bed.leader();
                 CompletableFuture<String> change = leader.ask("members " + many + " -");
-                Thread.sleep(random.nextInt(60)); // a schedule by chance
+                awaitAtMost(change, random.nextInt(60));
                 if (allDie) {
                     restart(members);
                 } else {
                     leader.link(false);
                     // The others are a majority of three and four, and never of one and two.
                     if (voters > 1) bed.append("without " + leader, leader);
-                    else Thread.sleep(random.nextInt(3000));
+                    else awaitAtMost(change, random.nextInt(3000));
                     leader.link(true);
                 }
                 change.exceptionally(Throwable::toString).get(60, TimeUnit.SECONDS);
@@ -182,7 +183,7 @@ class RaftNetworkTest {
 
                 if (allDie && voters > 1 && bed.leader() != listener) { // from two to one: see decision 2
                     CompletableFuture<String> back = bed.leader().ask("members " + few + " " + listener.address());
-                    Thread.sleep(random.nextInt(60));
+                    awaitAtMost(back, random.nextInt(60));
                     restart(members);
                     back.exceptionally(Throwable::toString).get(60, TimeUnit.SECONDS);
                     bed.append("after the way back of round " + round);
@@ -196,6 +197,15 @@ class RaftNetworkTest {
                 bed.assertSame(bed.append("it listens"), members);
             }
             assertThat(bed.complaints()).isEmpty();
+        }
+    }
+
+    /** The fault that follows meets the change at a moment by chance, or right after it. */
+    private static void awaitAtMost(CompletableFuture<String> change, int millis) throws Exception {
+        try {
+            change.handle((_, _) -> 0).get(millis, TimeUnit.MILLISECONDS);
+        } catch (TimeoutException e) {
+            // it is under way
         }
     }
 

@@ -16,6 +16,9 @@ public final class InodeFlags {
     /** Changes of a directory's names are durable when they are answered. */
     public static final int DIRSYNC = 0x10000;
 
+    /** Either of these: names and attributes stay as they are. */
+    public static final int FIXED = IMMUTABLE | APPEND;
+
     private static final int DIRECTORY = SYNC | IMMUTABLE | APPEND | NODUMP | NOATIME | DIRSYNC;
     private static final int REGULAR = DIRECTORY & ~DIRSYNC;
     private static final int INHERITED = SYNC | NODUMP | NOATIME | DIRSYNC;

@@ -58,7 +58,7 @@ final class InodeRow {
 
     /** Whether its names and attributes may not change. */
     boolean isFixed() {
-        return (flags & (InodeFlags.IMMUTABLE | InodeFlags.APPEND)) != 0;
+        return (flags & InodeFlags.FIXED) != 0;
     }
 
     boolean isNamed(long directory, byte[] as) {

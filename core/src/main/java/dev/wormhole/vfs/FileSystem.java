@@ -27,11 +27,7 @@ public interface FileSystem {
      * @param umask permission bits that the caller's new files do not get, unless the directory's default ACL says what they
      *     get
      */
-    record Caller(int uid, int gid, int pid, int umask) {
-        public Caller(int uid, int gid, int pid) {
-            this(uid, gid, pid, 0);
-        }
-    }
+    record Caller(int uid, int gid, int pid, int umask) {}
 
     /**
      * An inode as the kernel may keep it.
@@ -96,18 +92,7 @@ public interface FileSystem {
             @Nullable Long accessedNanos,
             @Nullable Long modifiedNanos,
             boolean killPrivileges,
-            boolean timesChosen) {
-        public Changes(
-                @Nullable Integer permissions,
-                @Nullable Integer uid,
-                @Nullable Integer gid,
-                @Nullable Long size,
-                @Nullable Long accessedNanos,
-                @Nullable Long modifiedNanos,
-                boolean killPrivileges) {
-            this(permissions, uid, gid, size, accessedNanos, modifiedNanos, killPrivileges, false);
-        }
-    }
+            boolean timesChosen) {}
 
     /** @param handle the open file through which it is asked (ftruncate), or 0 */
     Answer<Stat> setAttributes(InodeId inode, long handle, Changes changes) throws IOException, InterruptedException;
@@ -158,11 +143,6 @@ public interface FileSystem {
      * @param how {@link #KILL_PRIVILEGES}, {@link #FROM_PAGES}, {@link #AT_OFFSET}
      */
     Answer<Integer> write(long handle, long offset, ByteBuffer bytes, int how) throws IOException, InterruptedException;
-
-    default Answer<Integer> write(long handle, long offset, ByteBuffer bytes, boolean killPrivileges)
-            throws IOException, InterruptedException {
-        return write(handle, offset, bytes, killPrivileges ? KILL_PRIVILEGES : 0);
-    }
 
     /** close(2) of one descriptor: new bytes are committed, so that an open elsewhere that follows sees them. */
     Answer<Void> flush(long handle) throws IOException, InterruptedException;

@@ -72,8 +72,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     private static final long DAY_NANOS = TimeUnit.DAYS.toNanos(1);
     private static final int SEEK_DATA = 3, SEEK_HOLE = 4;
     private static final int KEEP_SIZE = 1, PUNCH_HOLE = 2, ZERO_RANGE = 16;
-    private static final int FIXED = InodeFlags.IMMUTABLE | InodeFlags.APPEND;
     private static final int COPY_EXTENTS_MAX = 4_096;
+    private static final long PAGES_DROPPED_MILLIS = 10_000;
 
     private final Metadata metadata;
     private final ContentStore store;
@@ -795,7 +795,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         }
         if (changes.timesChosen()) {
             Attributes now = metadata.view().attributes(id);
-            if (now != null && (now.flags() & FIXED) != 0) return Answer.refused(Errno.EPERM);
+            if (now != null && (now.flags() & InodeFlags.FIXED) != 0) return Answer.refused(Errno.EPERM);
         }
         Long accessed = changes.accessedNanos();
         if (accessed == null && inode != null && inode.accessedNanos != Long.MIN_VALUE) {
@@ -919,7 +919,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             inode.wish = null;
             if (OpenFile.writes(flags)) {
                 boolean appends = (flags & (OpenFile.O_APPEND | OpenFile.O_TRUNC)) == OpenFile.O_APPEND;
-                if ((now.flags() & (appends ? InodeFlags.IMMUTABLE : FIXED)) != 0) return Answer.refused(Errno.EPERM);
+                if ((now.flags() & (appends ? InodeFlags.IMMUTABLE : InodeFlags.FIXED)) != 0)
+                    return Answer.refused(Errno.EPERM);
                 Errno forbidden = writable(writeBack.wish(inode));
                 if (forbidden != null) return Answer.refused(forbidden);
             }
@@ -1020,7 +1021,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (!append && offset > Long.MAX_VALUE - bytes.remaining()) return Answer.refused(Errno.EFBIG);
         int flags = file.inode.flags;
         // as Linux has it: a descriptor from before the file was append-only writes on wherever it likes
-        int fixing = append == file.append ? InodeFlags.IMMUTABLE : FIXED;
+        int fixing = append == file.append ? InodeFlags.IMMUTABLE : InodeFlags.FIXED;
         if ((flags & fixing) != 0 && (how & FROM_PAGES) == 0) return Answer.refused(Errno.EPERM);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
         beginChange(file);
@@ -1105,8 +1106,6 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
 
     // ---- locks
 
-    private static final long PAGES_DROPPED_MILLIS = 10_000;
-
     private FileLock lockOf(long handle, WantedLock wanted) {
         return new FileLock(
                 wanted.whole() ? LockSpace.WHOLE : LockSpace.RANGES,
@@ -1128,12 +1127,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         OpenFile file = files.get(handle);
         if (file == null) return Answer.refused(Errno.EBADF);
         if (!isSound(wanted)) return Answer.refused(Errno.EINVAL);
-        if (metadata.disconnected()) return Answer.refused(withoutNetwork());
-        try {
-            metadata.barrier(); // what is decided from memory may have been taken away
-        } catch (DisconnectedException e) {
-            return Answer.refused(withoutNetwork());
-        }
+        if (!knowsLocks()) return Answer.refused(Errno.ENOLCK);
         FileLock lock = lockOf(handle, wanted);
         file.lockedBy(new OpenFile.Locker(lock.space(), lock.owner()));
         Answer<Void> answer = locks.lock(file, lock, wait);
@@ -1141,9 +1135,18 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         return answer;
     }
 
-    private Errno withoutNetwork() throws IOException {
+    /** Whether this pod knows what became of its locks by now: what is decided from memory may have been taken away. */
+    private boolean knowsLocks() throws IOException, InterruptedException {
+        if (!metadata.disconnected()) {
+            try {
+                metadata.barrier();
+                return true;
+            } catch (DisconnectedException e) {
+                // as if it had been lost before
+            }
+        }
         disconnected();
-        return Errno.ENOLCK;
+        return false;
     }
 
     /** What the program sees from here on is as of now. The lock is held already: an interrupt does not end this. */
@@ -1190,12 +1193,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         OpenFile file = files.get(handle);
         if (file == null) return Answer.refused(Errno.EBADF);
         if (!isSound(wanted)) return Answer.refused(Errno.EINVAL);
-        if (metadata.disconnected()) return Answer.refused(withoutNetwork());
-        try {
-            metadata.barrier();
-        } catch (DisconnectedException e) {
-            return Answer.refused(withoutNetwork());
-        }
+        if (!knowsLocks()) return Answer.refused(Errno.ENOLCK);
         return switch (locks.conflict(file, lockOf(handle, wanted))) {
             case Answer.Refused<Optional<FileLock>>(Errno errno) -> Answer.refused(errno);
             case Answer.Ok<Optional<FileLock>>(Optional<FileLock> found) ->
@@ -1233,7 +1231,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         boolean punch = mode == (PUNCH_HOLE | KEEP_SIZE);
         boolean zero = (mode & ~KEEP_SIZE) == ZERO_RANGE;
         if (!punch && !zero && (mode & ~KEEP_SIZE) != 0) return Answer.refused(Errno.EOPNOTSUPP);
-        int fixing = mode == 0 || mode == KEEP_SIZE ? InodeFlags.IMMUTABLE : FIXED;
+        int fixing = mode == 0 || mode == KEEP_SIZE ? InodeFlags.IMMUTABLE : InodeFlags.FIXED;
         if ((file.inode.flags & fixing) != 0) return Answer.refused(Errno.EPERM);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
         OpenInode inode = file.inode;

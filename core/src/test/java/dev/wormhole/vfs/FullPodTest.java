@@ -69,7 +69,7 @@ class FullPodTest {
         int at = 0;
         while (at < most) {
             var buffer = ByteBuffer.wrap(content, at, Math.min(part, most - at));
-            var answer = program.files().write(handle, at, buffer, false);
+            var answer = program.files().write(handle, at, buffer, 0);
             if (answer instanceof dev.wormhole.model.Answer.Refused<Integer>(Errno errno)) {
                 assertThat(errno).isEqualTo(Errno.ENOSPC);
                 break;
@@ -239,7 +239,7 @@ class FullPodTest {
         assertThat(program.read(handle, 0, bytes.length)).isEqualTo(bytes);
         assertThat(other.program().content("f")).isEmpty();
         other.toldRoom = -1; // now everybody knows
-        assertThat(refusal(() -> ok(program.files().write(handle, 0, ByteBuffer.wrap(new byte[10]), false))))
+        assertThat(refusal(() -> ok(program.files().write(handle, 0, ByteBuffer.wrap(new byte[10]), 0))))
                 .isEqualTo(Errno.ENOSPC);
         other.store().full = false;
         program.sync(handle);

@@ -20,7 +20,7 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(60)
 public abstract class LockContract {
     private static final long END = Long.MAX_VALUE;
-    private static final FileSystem.Caller CALLER = new FileSystem.Caller(0, 0, 1);
+    private static final FileSystem.Caller CALLER = new FileSystem.Caller(0, 0, 1, 0);
 
     protected LockContract() {}
 

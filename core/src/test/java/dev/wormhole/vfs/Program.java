@@ -16,7 +16,7 @@ import java.util.concurrent.CompletableFuture;
 /** A program on one pod, whose files all lie in the root directory. A refusal that it did not ask for is an exception. */
 final class Program {
     static final int O_RDWR = 2, O_CREAT = 0100, O_EXCL = 0200, O_TRUNC = 01000, O_APPEND = 02000;
-    private static final FileSystem.Caller CALLER = new FileSystem.Caller(1000, 1000, 1);
+    private static final FileSystem.Caller CALLER = new FileSystem.Caller(1000, 1000, 1, 0);
 
     private final SimulatedNetwork.Pod pod;
 
@@ -75,7 +75,7 @@ final class Program {
         var buffer = ByteBuffer.wrap(bytes);
         while (buffer.hasRemaining()) {
             int before = buffer.position();
-            int count = ok(files().write(handle, offset + before, buffer, false));
+            int count = ok(files().write(handle, offset + before, buffer, 0));
             if (count != buffer.position() - before) throw new AssertionError("wrote " + count);
         }
     }
@@ -115,7 +115,8 @@ final class Program {
     }
 
     void truncate(long handle, InodeId inode, long size) throws Exception {
-        ok(files().setAttributes(inode, handle, new FileSystem.Changes(null, null, null, size, null, null, false)));
+        ok(files().setAttributes(
+                        inode, handle, new FileSystem.Changes(null, null, null, size, null, null, false, false)));
     }
 
     void unlink(String name) throws Exception {

@@ -42,6 +42,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -66,10 +67,19 @@ final class SimulatedNetwork implements AutoCloseable {
     /** The usual settings with other times. */
     static FileSystemSettings settings(Duration commitAfter, Duration closeWait) {
         FileSystemSettings usual = FileSystemSettings.defaults(ValidityPolicy.NONE);
+        return settings(usual.fsync(), usual.validity(), commitAfter, closeWait);
+    }
+
+    static FileSystemSettings settings(
+            Supplier<FileSystemSettings.Fsync> fsync,
+            ValidityPolicy validity,
+            Duration commitAfter,
+            Duration closeWait) {
+        FileSystemSettings usual = FileSystemSettings.defaults(validity);
         return new FileSystemSettings(
-                usual.fsync(),
+                fsync,
                 usual.onDisconnect(),
-                usual.validity(),
+                validity,
                 commitAfter,
                 usual.commitBytes(),
                 usual.stagedBytesMax(),

@@ -45,7 +45,7 @@ import org.junit.jupiter.api.Timeout;
 
 @Timeout(60)
 class WormholeFileSystemTest {
-    private static final FileSystem.Caller CALLER = new FileSystem.Caller(1000, 1000, 1);
+    private static final FileSystem.Caller CALLER = new FileSystem.Caller(1000, 1000, 1, 0);
 
     private SimulatedNetwork network;
     private SimulatedNetwork.Pod podA;
@@ -232,7 +232,9 @@ class WormholeFileSystemTest {
         a.write(handle, 0, bytes("old file"));
         ok(a.files()
                 .setAttributes(
-                        a.inode("f"), handle, new FileSystem.Changes(null, null, null, null, 111L, 222L, false)));
+                        a.inode("f"),
+                        handle,
+                        new FileSystem.Changes(null, null, null, null, 111L, 222L, false, false)));
         a.close(handle);
         for (Program program : List.of(a, b)) {
             Attributes seen = program.stat("f");
@@ -249,7 +251,9 @@ class WormholeFileSystemTest {
         a.content("f");
         assertThat(a.stat("f").accessedNanos()).isGreaterThan(before.accessedNanos());
         assertThat(network.lastIndex()).isEqualTo(index);
-        ok(a.files().setAttributes(a.inode("f"), 0, new FileSystem.Changes(0600, null, null, null, null, null, false)));
+        ok(a.files()
+                .setAttributes(
+                        a.inode("f"), 0, new FileSystem.Changes(0600, null, null, null, null, null, false, false)));
         assertThat(b.stat("f").accessedNanos()).isEqualTo(a.stat("f").accessedNanos());
     }
 
@@ -415,11 +419,9 @@ class WormholeFileSystemTest {
     @Test
     void listingsAreKeptUntilADirectoryChangesOrItsNamesAreOld() throws Exception {
         var valid = new AtomicLong(TimeUnit.HOURS.toNanos(1));
-        FileSystemSettings usual = SimulatedNetwork.settings(Duration.ofHours(1), Duration.ofMillis(1));
         ValidityPolicy none = ValidityPolicy.NONE;
-        network.settings = new FileSystemSettings(
-                usual.fsync(),
-                usual.onDisconnect(),
+        network.settings = SimulatedNetwork.settings(
+                () -> FileSystemSettings.Fsync.REPLICATED,
                 new ValidityPolicy() {
                     @Override
                     public long entryNanos(InodeId directory) {
@@ -449,12 +451,8 @@ class WormholeFileSystemTest {
                     @Override
                     public void podsChanged() {}
                 },
-                usual.commitAfter(),
-                usual.commitBytes(),
-                usual.stagedBytesMax(),
-                usual.closeWait(),
-                usual.syncDeadline(),
-                usual.shutdownDeadline());
+                Duration.ofHours(1),
+                Duration.ofMillis(1));
         SimulatedNetwork.Pod pod = network.add();
         Program c = pod.program();
         InodeId dir = a.mkdir("dir");
@@ -466,7 +464,9 @@ class WormholeFileSystemTest {
         ok(b.files().make(CALLER, dir, FileName.of("new"), FileType.FIFO, 0644, 0, new byte[0]));
         ok(b.files()
                 .setAttributes(
-                        dir, 0, new FileSystem.Changes(null, null, null, null, null, before.modifiedNanos(), false)));
+                        dir,
+                        0,
+                        new FileSystem.Changes(null, null, null, null, null, before.modifiedNanos(), false, false)));
         assertThat(ok(c.files().openDirectory(dir)).keepCache()).isFalse();
         assertThat(pod.pagesDropped).contains(dir);
         assertThat(ok(c.files().openDirectory(dir)).keepCache()).isTrue();
@@ -553,17 +553,8 @@ class WormholeFileSystemTest {
     @Test
     void whatFsyncWaitsForIsAskedAtEveryFsync() throws Exception {
         var declared = new AtomicReference<>(FileSystemSettings.Fsync.REPLICATED);
-        FileSystemSettings usual = SimulatedNetwork.settings(Duration.ofHours(1), Duration.ofMillis(1));
-        network.settings = new FileSystemSettings(
-                declared::get,
-                usual.onDisconnect(),
-                usual.validity(),
-                usual.commitAfter(),
-                usual.commitBytes(),
-                usual.stagedBytesMax(),
-                usual.closeWait(),
-                usual.syncDeadline(),
-                usual.shutdownDeadline());
+        network.settings = SimulatedNetwork.settings(
+                declared::get, ValidityPolicy.NONE, Duration.ofHours(1), Duration.ofMillis(1));
         Program c = network.add().program();
         network.pushGate = new CountDownLatch(1);
         long handle = c.open("f", O_RDWR | O_CREAT);
@@ -682,7 +673,7 @@ class WormholeFileSystemTest {
         a.sync(handle);
         podA.store().full = true;
         podB.store().full = true;
-        assertThat(refusal(() -> ok(a.files().write(handle, 4, ByteBuffer.wrap(bytes("no")), false))))
+        assertThat(refusal(() -> ok(a.files().write(handle, 4, ByteBuffer.wrap(bytes("no")), 0))))
                 .isEqualTo(Errno.ENOSPC);
         podA.store().full = false;
         podB.store().full = false;
@@ -699,7 +690,7 @@ class WormholeFileSystemTest {
         podB.disconnected = true;
         assertThat(text(b.read(handle, 0, 10))).isEqualTo("Here");
         assertThat(refusal(() -> ok(b.files().flush(handle)))).isEqualTo(Errno.EROFS);
-        assertThat(refusal(() -> ok(b.files().write(handle, 0, ByteBuffer.wrap(bytes("x")), false))))
+        assertThat(refusal(() -> ok(b.files().write(handle, 0, ByteBuffer.wrap(bytes("x")), 0))))
                 .isEqualTo(Errno.EROFS);
         assertThat(refusal(() -> ok(b.files().create(CALLER, InodeId.ROOT, FileName.of("n"), 0644, O_RDWR))))
                 .isEqualTo(Errno.EROFS);
@@ -772,7 +763,7 @@ class WormholeFileSystemTest {
         assertThat(b.stat("f").flags()).isEqualTo(InodeFlags.IMMUTABLE);
         for (Program program : List.of(a, b)) {
             long handle = program == a ? here : there;
-            assertThat(refusal(() -> ok(program.files().write(handle, 0, ByteBuffer.wrap(bytes("x")), false))))
+            assertThat(refusal(() -> ok(program.files().write(handle, 0, ByteBuffer.wrap(bytes("x")), 0))))
                     .isEqualTo(Errno.EPERM);
             assertThat(refusal(() -> ok(program.files().allocate(handle, 0, 100, 0))))
                     .isEqualTo(Errno.EPERM);
@@ -835,7 +826,7 @@ class WormholeFileSystemTest {
         InodeId f = a.inode("f");
         ok(a.files().setFlags(f, InodeFlags.NOATIME));
         for (String name : List.of("f", "g")) {
-            var old = new FileSystem.Changes(null, null, null, null, 5L, null, false);
+            var old = new FileSystem.Changes(null, null, null, null, 5L, null, false, false);
             ok(a.files().setAttributes(a.inode(name), 0, old));
             a.content(name);
         }

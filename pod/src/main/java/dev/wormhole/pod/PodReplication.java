@@ -3,6 +3,7 @@ package dev.wormhole.pod;
 
 import dev.wormhole.content.ContentStore;
 import dev.wormhole.health.Member;
+import dev.wormhole.health.Members;
 import dev.wormhole.health.Presence;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.InodeId;
@@ -97,7 +98,7 @@ final class PodReplication implements Replication {
             if (pod.equals(self) ? keptHere : !left.contains(pod) && member.presence() == Presence.PRESENT)
                 candidates.add(member);
         }
-        return Placement.targets(slice, lengthBytes, count + 1, new dev.wormhole.health.Members(candidates)).stream()
+        return Placement.targets(slice, lengthBytes, count + 1, new Members(candidates)).stream()
                 .filter(pod -> !pod.equals(self))
                 .limit(count)
                 .toList();

@@ -36,7 +36,7 @@ final class Training {
     private static final int PODS = 3;
     private static final Duration LOAD = Duration.ofSeconds(6);
     private static final int O_RDWR = 2;
-    private static final FileSystem.Caller CALLER = new FileSystem.Caller(0, 0, 1);
+    private static final FileSystem.Caller CALLER = new FileSystem.Caller(0, 0, 1, 0);
 
     private final Path folder;
     private final ByteBuffer bytes = ByteBuffer.allocate(64 << 10);
@@ -144,10 +144,10 @@ final class Training {
         InodeId inode = created.entry().attributes().inode();
         long handle = created.opened().handle();
         for (int i = 0; i < 4; i++) {
-            files.write(handle, i * 4096L, bytes.clear().limit(4096), false);
+            files.write(handle, i * 4096L, bytes.clear().limit(4096), 0);
             files.sync(handle, true);
         }
-        files.write(handle, 16384, bytes.clear(), false);
+        files.write(handle, 16384, bytes.clear(), 0);
         files.flush(handle);
         files.read(handle, 0, bytes.clear());
         files.release(handle);

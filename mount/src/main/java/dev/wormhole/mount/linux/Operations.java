@@ -213,7 +213,7 @@ final class Operations {
     private Reply openClearingSetIds(InodeId inode, int flags) throws IOException, InterruptedException {
         var opened = fs.open(inode, flags & ~O_TRUNC);
         if (!(opened instanceof Answer.Ok<FileSystem.Opened>(var file))) return reply(opened, Operations::openedReply);
-        var truncation = new FileSystem.Changes(null, null, null, 0L, null, null, true);
+        var truncation = new FileSystem.Changes(null, null, null, 0L, null, null, true, false);
         boolean truncated = false;
         try {
             if (fs.setAttributes(inode, file.handle(), truncation)

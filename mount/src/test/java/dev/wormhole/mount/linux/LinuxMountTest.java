@@ -3,38 +3,18 @@ package dev.wormhole.mount.linux;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.nio.file.Path;
-import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Programs on a real mount of a filesystem in memory. Needs root and /dev/fuse, and fails without. */
-@Timeout(120)
-class LinuxMountTest {
-    @TempDir
-    Path directory;
-
-    private final MemoryFileSystem fs = new MemoryFileSystem();
-    private final CopyOnWriteArrayList<Throwable> bugs = new CopyOnWriteArrayList<>();
-    private LinuxMount mount;
-    private Shell shell;
-
+class LinuxMountTest extends MountedTest {
     LinuxMountTest() throws Exception {}
 
-    @BeforeEach
-    void mount() throws Exception {
-        mount = LinuxMount.mount(fs, new LinuxMount.Options(directory.resolve("m"), "memory", bugs::add));
-        shell = new Shell(mount.mountPoint());
-    }
-
+    @Override
     @AfterEach
     void unmount() throws Exception {
-        mount.close();
+        super.unmount();
         assertThat(mount.awaitUnmounted(java.time.Duration.ZERO)).isTrue();
-        assertThat(bugs).isEmpty();
         assertThat(fs.openHandles()).isZero();
     }
 

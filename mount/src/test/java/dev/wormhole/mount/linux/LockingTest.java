@@ -8,36 +8,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Objects;
-import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Locks of real programs on a real mount. Needs root, /dev/fuse and python3. */
-@Timeout(120)
-class LockingTest {
-    @TempDir
-    Path directory;
-
-    private final MemoryFileSystem fs = new MemoryFileSystem();
-    private final CopyOnWriteArrayList<Throwable> bugs = new CopyOnWriteArrayList<>();
-    private LinuxMount mount;
-    private Shell shell;
-
-    @BeforeEach
-    void mount() throws Exception {
-        mount = LinuxMount.mount(fs, new LinuxMount.Options(directory.resolve("m"), "memory", bugs::add));
-        shell = new Shell(mount.mountPoint());
-    }
-
-    @AfterEach
-    void unmount() throws Exception {
-        mount.close();
-        assertThat(bugs).isEmpty();
-    }
+class LockingTest extends MountedTest {
+    LockingTest() throws Exception {}
 
     @Test
     void programsCannotTellItFromALocalFilesystem() throws Exception {

@@ -334,7 +334,7 @@ class MemoryFileSystem implements FileSystem {
     private static final byte[] NO_BYTES = {};
 
     private static boolean isFixed(Node n) {
-        return (n.flags & (InodeFlags.IMMUTABLE | InodeFlags.APPEND)) != 0;
+        return (n.flags & InodeFlags.FIXED) != 0;
     }
 
     private static void access(Node n, Acl acl) {
@@ -708,7 +708,7 @@ class MemoryFileSystem implements FileSystem {
         while (copied < length) {
             buffer.clear().limit((int) Math.min(CHUNK, length - copied));
             if (!(read(fromHandle, fromOffset + copied, buffer) instanceof Answer.Ok<Integer>(var n)) || n == 0) break;
-            write(toHandle, toOffset + copied, buffer.flip(), false);
+            write(toHandle, toOffset + copied, buffer.flip(), 0);
             copied += n;
         }
         return Answer.ok(copied);

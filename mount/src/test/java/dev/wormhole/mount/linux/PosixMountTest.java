@@ -3,41 +3,19 @@ package dev.wormhole.mount.linux;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.nio.file.Path;
-import java.util.concurrent.CopyOnWriteArrayList;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
 /**
  * What only a kernel shows of POSIX: which requests it makes of programs' calls, and what it does with our answers. Each
  * expectation here is what ext4 does. Needs root and /dev/fuse, and fails without.
  */
-@Timeout(120)
-class PosixMountTest {
-    @TempDir
-    Path directory;
-
-    private final CopyOnWriteArrayList<Throwable> bugs = new CopyOnWriteArrayList<>();
-    private LinuxMount mount;
-    private Shell shell;
-
+class PosixMountTest extends MountedTest {
     PosixMountTest() throws Exception {}
 
     @BeforeEach
-    void mount() throws Exception {
-        mount = LinuxMount.mount(
-                new MemoryFileSystem(), new LinuxMount.Options(directory.resolve("m"), "memory", bugs::add));
-        shell = new Shell(mount.mountPoint());
+    void anybodyMayWork() throws Exception {
         shell.must("chmod 777 .");
-    }
-
-    @AfterEach
-    void unmount() throws Exception {
-        mount.close();
-        assertThat(bugs).isEmpty();
     }
 
     /** Runs a program of Python with what the tests share in scope. */
