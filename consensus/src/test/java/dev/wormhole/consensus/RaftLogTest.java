@@ -165,10 +165,10 @@ class RaftLogTest {
     void aFailingStateStopsTheLogForGood() throws Exception {
         try (Running running = lead()) {
             running.log().append(bytes("fine")).get();
+            leaders.clear();
             CompletableFuture<Appended> poison = running.log().append(bytes("BUG!"));
             running.applier().bug.await();
             assertThat(running.applier().cause.get()).hasMessage("told to fail");
-            leaders.clear();
             assertThat(leaders.take()).isEmpty();
             assertThatThrownBy(() -> running.log().append(bytes("more")).get())
                     .hasCauseInstanceOf(NotLeaderException.class);
