@@ -13,9 +13,12 @@ p_install() { apt_get fuse3; }
 p_up() {
   mkdir -p "$FOLDER"
   pod 1 create bench --name pod-1 --mount "$FOLDER/1" --store "$P/store-1" --listen "$(ip_of 1):7420" --copies "$COPIES"
+  [ "$PODS" = 1 ] && return
+  rm -f "$P/token"
+  pod 1 invite --pod pod-1 --uses 2 --token-file "$P/token"
   for n in 2 3; do
     [ "$n" -le "$PODS" ] || continue
-    pod "$n" join "$(ip_of 1):7420" --name "pod-$n" --mount "$FOLDER/$n" --store "$P/store-$n" --listen "$(ip_of "$n"):7420"
+    pod "$n" join "$(ip_of 1):7420" --token-file "$P/token" --name "pod-$n" --mount "$FOLDER/$n" --store "$P/store-$n" --listen "$(ip_of "$n"):7420"
   done
 }
 # The folder is bound to the place where the benchmark looks. Cold means cold kernel caches: the daemons stay, as the

@@ -44,6 +44,7 @@ final class ArchitectureTest {
         ROOMS.put("config", List.of("model"));
         ROOMS.put("control", List.of("model"));
         ROOMS.put("transfer", List.of("model", "namespace", "content"));
+        ROOMS.put("security", List.of("model", "transfer"));
         ROOMS.put("cli", List.of("model", "config", "control"));
     }
 
@@ -52,6 +53,7 @@ final class ArchitectureTest {
             "org.rocksdb..", "consensus",
             "org.tomlj..", "config",
             "com.google.gson..", "control",
+            "org.bouncycastle..", "security",
             "picocli..", "cli");
 
     @ArchTest

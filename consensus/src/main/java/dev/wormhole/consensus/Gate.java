@@ -33,7 +33,7 @@ import org.jspecify.annotations.Nullable;
  * Stands before Ratis' gRPC services and keeps four promises that Ratis alone does not:
  * <ul>
  *   <li>Only the protocol between members is served; Ratis' client and administration services are refused.
- *   <li>With TLS, a pod speaks only as an incarnation its certificate allows.
+ *   <li>With TLS, a pod speaks only as an incarnation its certificate allows, and only while that is admitted.
  *   <li>A vote is not given while the leader may still answer reads by its lease. Ratis asks for a living leader only in the
  *       pre-vote; a candidate that was stopped between pre-vote and vote would win while the old leader's lease runs.
  *   <li>What a pod says it has installed is synced before it says so.
@@ -74,6 +74,7 @@ final class Gate implements ServerInterceptor {
         };
         return new SimpleForwardingServerCallListener<>(next.startCall(answering, headers)) {
             private @Nullable ByteString speaker;
+            private @Nullable Incarnation speaking;
             private boolean refused;
 
             @Override
@@ -99,10 +100,12 @@ final class Gate implements ServerInterceptor {
                     if (header == null) return "unknown message";
                     ByteString claimed = header.getRequestorId();
                     if (!claimed.equals(speaker)) {
-                        if (!maySpeakAs(call, settings.tls().get(), claimed))
-                            return "certificate does not allow sender";
+                        speaking = maySpeakAs(call, settings.tls().get(), claimed);
+                        if (speaking == null) return "certificate does not allow sender";
                         speaker = claimed;
                     }
+                    if (speaking == null || !settings.tls().get().admitted().test(speaking))
+                        return "sender is no member any more";
                 }
                 if (message instanceof RequestVoteRequestProto vote && !vote.getPreVote()) {
                     RaftPeerId candidate =
@@ -125,15 +128,18 @@ final class Gate implements ServerInterceptor {
         };
     }
 
-    private static boolean maySpeakAs(ServerCall<?, ?> call, Settings.Tls tls, ByteString claimed) {
+    /** The incarnation that is claimed, null if it may not. */
+    private static @Nullable Incarnation maySpeakAs(ServerCall<?, ?> call, Settings.Tls tls, ByteString claimed) {
         SSLSession session = call.getAttributes().get(Grpc.TRANSPORT_ATTR_SSL_SESSION);
         Optional<Incarnation> incarnation = RaftLog.incarnation(RaftPeerId.valueOf(claimed));
-        if (session == null || incarnation.isEmpty()) return false;
+        if (session == null || incarnation.isEmpty()) return null;
         try {
             return session.getPeerCertificates()[0] instanceof X509Certificate certificate
-                    && tls.speaksFor().test(certificate, incarnation.get());
+                            && tls.speaksFor().test(certificate, incarnation.get())
+                    ? incarnation.get()
+                    : null;
         } catch (SSLPeerUnverifiedException e) {
-            return false;
+            return null;
         }
     }
 

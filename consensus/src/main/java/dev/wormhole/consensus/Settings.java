@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.function.BiPredicate;
+import java.util.function.Predicate;
 import javax.net.ssl.X509ExtendedKeyManager;
 import javax.net.ssl.X509ExtendedTrustManager;
 
@@ -133,9 +134,11 @@ public record Settings(
      * connections that stand are not asked again.
      *
      * @param speaksFor whether the holder of a certificate may speak as an incarnation; asked once per stream
+     * @param admitted whether an incarnation is let in at this moment; asked with every message, so it must be quick
      */
     public record Tls(
             X509ExtendedKeyManager keys,
             X509ExtendedTrustManager trust,
-            BiPredicate<X509Certificate, Incarnation> speaksFor) {}
+            BiPredicate<X509Certificate, Incarnation> speaksFor,
+            Predicate<Incarnation> admitted) {}
 }

@@ -309,6 +309,60 @@ public sealed interface Command {
      */
     record Configure(long basedOn, String toml) implements Command {}
 
+    // ---- administrators, invitations, joining
+
+    /**
+     * Makes a pod an administrator, or an ordinary one again. Refused: EPERM unless the proposer is an administrator (or there
+     * is none, and it names itself), ENOENT (no member), EBUSY (the last one).
+     */
+    record SetAdministrator(Incarnation incarnation, boolean administrator) implements Command {}
+
+    /**
+     * Lets pods join with a token. Invitations that expired by then are forgotten. Refused: EPERM (the proposer is no
+     * administrator), EEXIST (the token is known), EINVAL (numbers, name), ENOSPC (too many invitations).
+     *
+     * @param token hash of the token's public key, 32 bytes
+     * @param uses how many pods may join with it, 1 to 10,000
+     * @param expiresMillis since the epoch; from then on it lets nobody in
+     * @param asAdministrator who joins with it is one
+     * @param name what the pod must be called; empty for any name
+     * @param nowMillis the proposer's clock
+     */
+    record Invite(byte[] token, int uses, long expiresMillis, boolean asAdministrator, String name, long nowMillis)
+            implements Command {
+        public Invite {
+            checkBytes(token, Invitation.TOKEN_BYTES);
+        }
+    }
+
+    /** Ends an invitation. Refused: EPERM (the proposer is no administrator), ENOENT. */
+    record Withdraw(byte[] token) implements Command {
+        public Withdraw {
+            checkBytes(token, Invitation.TOKEN_BYTES);
+        }
+    }
+
+    /**
+     * As {@link AdmitPod}, for a machine that an administrator's pod has checked: it takes one use of the invitation, and keeps
+     * the key's hash, so that nobody else gets the answer of a request that is repeated. Refused as AdmitPod, and: EPERM (the
+     * proposer is no administrator), EEXIST also where the store token came with another key, and, by the invitation, ENOENT
+     * (there is none), ETIMEDOUT (expired), EAGAIN (used up), EACCES (it is for another name).
+     *
+     * @param key SHA-256 of the pod's public key, 32 bytes
+     * @param token of the invitation as in {@link Invite}; empty where the network is open, or an administrator said yes
+     * @param nowMillis the proposer's clock, which decides whether the invitation is still valid
+     */
+    record JoinPod(long storeToken, PodSettings settings, byte[] key, byte[] token, long nowMillis) implements Command {
+        public JoinPod {
+            checkBytes(key, 32);
+            if (token.length > 0) checkBytes(token, Invitation.TOKEN_BYTES);
+        }
+    }
+
+    private static void checkBytes(byte[] bytes, int length) {
+        if (bytes.length != length) throw new IllegalArgumentException("bytes: " + bytes.length + ", not " + length);
+    }
+
     // ---- locks of files; each is about those of the pod whose session it comes in
 
     enum LockMode {

@@ -55,6 +55,10 @@ final class CommandCodec {
     private static final int REMOVE_POD = 64;
     private static final int CONFIGURE = 65;
     private static final int SET_PROMPT = 66;
+    private static final int SET_ADMINISTRATOR = 67;
+    private static final int INVITE = 68;
+    private static final int WITHDRAW = 69;
+    private static final int JOIN_POD = 70;
     // Reserved: 80 grant, 81 revoke, 83 settle, 84 generation.
     private static final int LOCK = 82;
     private static final int UNLOCK = 85;
@@ -199,6 +203,21 @@ final class CommandCodec {
             case Command.RemovePod c ->
                 to.u16(REMOVE_POD).i32(c.incarnation().number()).u8(c.force() ? 1 : 0);
             case Command.Configure c -> to.u16(CONFIGURE).i64(c.basedOn()).text(c.toml());
+            case Command.SetAdministrator c ->
+                to.u16(SET_ADMINISTRATOR).i32(c.incarnation().number()).u8(c.administrator() ? 1 : 0);
+            case Command.Invite c ->
+                to.u16(INVITE)
+                        .raw(c.token())
+                        .i32(c.uses())
+                        .i64(c.expiresMillis())
+                        .u8(c.asAdministrator() ? 1 : 0)
+                        .text(c.name())
+                        .i64(c.nowMillis());
+            case Command.Withdraw c -> to.u16(WITHDRAW).raw(c.token());
+            case Command.JoinPod c -> {
+                settings(to.u16(JOIN_POD).i64(c.storeToken()), c.settings());
+                to.raw(c.key()).u8(c.token().length == 0 ? 0 : 1).raw(c.token()).i64(c.nowMillis());
+            }
             case Command.Lock c -> {
                 to.u16(LOCK).i64(c.inode().value()).i64(c.ticket()).u8(c.mode().ordinal());
                 LockRow.lock(to, c.wanted());
@@ -336,6 +355,18 @@ final class CommandCodec {
             case SET_PROMPT -> new Command.SetPrompt(incarnation(from), from.i64(), from.flag());
             case REMOVE_POD -> new Command.RemovePod(incarnation(from), from.flag());
             case CONFIGURE -> new Command.Configure(from.i64(), from.text());
+            case SET_ADMINISTRATOR -> new Command.SetAdministrator(incarnation(from), from.flag());
+            case INVITE ->
+                new Command.Invite(
+                        from.raw(Invitation.TOKEN_BYTES), from.i32(), from.i64(), from.flag(), from.text(), from.i64());
+            case WITHDRAW -> new Command.Withdraw(from.raw(Invitation.TOKEN_BYTES));
+            case JOIN_POD -> {
+                long storeToken = from.i64();
+                PodSettings settings = settings(from);
+                byte[] key = from.raw(32);
+                byte[] token = from.flag() ? from.raw(Invitation.TOKEN_BYTES) : new byte[0];
+                yield new Command.JoinPod(storeToken, settings, key, token, from.i64());
+            }
             case LOCK -> {
                 InodeId inode = inode(from);
                 long ticket = from.i64();

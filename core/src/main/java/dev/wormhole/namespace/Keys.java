@@ -31,6 +31,9 @@ final class Keys {
     static final char LOCKS = 'g';
     static final char LOCKED_BY = 'y';
     static final char LOCK_WAIT = 'q';
+    static final char ADMINISTRATOR = 'v';
+    static final char INVITATION = 'c';
+    static final char POD_KEY = 'f';
     static final char META = 'm';
 
     /** Applied index and digest: the only row that is not part of the digest. */
@@ -72,6 +75,12 @@ final class Keys {
 
     static byte[] table(char table) {
         return make(table, 0);
+    }
+
+    static byte[] of(char table, byte[] tail) {
+        byte[] key = make(table, tail.length);
+        System.arraycopy(tail, 0, key, HEAD, tail.length);
+        return key;
     }
 
     static byte[] of(char table, long id) {

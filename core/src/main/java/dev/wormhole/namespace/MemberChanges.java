@@ -49,7 +49,7 @@ final class MemberChanges {
         return new Outcome.Done(number);
     }
 
-    private static boolean isName(String name) {
+    static boolean isName(String name) {
         if (name.isEmpty() || name.length() > NAME_CHARS_MAX) return false;
         for (int i = 0; i < name.length(); i++) {
             char c = name.charAt(i);
@@ -107,6 +107,8 @@ final class MemberChanges {
         endSession(number);
         // Its holder records count no more from here on, and go from each row when that is next written.
         state.removePod(number);
+        state.remove(Keys.of(Keys.ADMINISTRATOR, number));
+        state.remove(Keys.of(Keys.POD_KEY, number));
         content.memberRemoved(number);
         return DONE;
     }

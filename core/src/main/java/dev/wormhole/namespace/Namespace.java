@@ -235,6 +235,7 @@ public final class Namespace {
         final TreeChanges tree;
         final LockChanges locks;
         final MemberChanges members;
+        final InvitationChanges invitations;
         int level;
         boolean diverged;
 
@@ -247,6 +248,7 @@ public final class Namespace {
             locks = new LockChanges(state, session == null ? null : session.incarnation());
             tree = new TreeChanges(state, content, locks);
             members = new MemberChanges(state, tree, content, locks);
+            invitations = new InvitationChanges(state, members, session == null ? null : session.incarnation());
             level = heads.level();
         }
 
@@ -321,6 +323,10 @@ public final class Namespace {
                     entry.session() == null ? members.setPrompt(c) : new Outcome.Refused(Errno.EINVAL);
                 case Command.RemovePod c -> members.remove(c);
                 case Command.Configure c -> members.configure(c);
+                case Command.SetAdministrator c -> invitations.setAdministrator(c);
+                case Command.Invite c -> invitations.invite(c);
+                case Command.Withdraw c -> invitations.withdraw(c);
+                case Command.JoinPod c -> invitations.join(c);
                 case Command.Lock c -> locks.lock(c);
                 case Command.Unlock c -> locks.unlock(c);
                 case Command.CancelLock c -> locks.cancel(c);

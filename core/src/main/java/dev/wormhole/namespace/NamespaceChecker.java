@@ -427,6 +427,26 @@ public final class NamespaceChecker {
             if (token == null || Rows.number(token, 0) != number)
                 found("p" + number + ": its store's token is not known");
         });
+        each(Keys.ADMINISTRATOR, (key, row) -> {
+            Rows.checkFormat(row, Rows.FORMAT);
+            if (table.get(Keys.of(Keys.POD, Keys.id(key, 0))) == null)
+                found("administrator p" + Keys.id(key, 0) + " is no member");
+        });
+        each(Keys.POD_KEY, (key, row) -> {
+            if (Rows.opaqueValue(row).length != 32) found("the key of p" + Keys.id(key, 0) + " is no hash");
+            if (table.get(Keys.of(Keys.POD, Keys.id(key, 0))) == null)
+                found("the key of p" + Keys.id(key, 0) + ", which is no member");
+        });
+        int[] invitations = new int[1];
+        each(Keys.INVITATION, (key, row) -> {
+            invitations[0]++;
+            byte[] token = Keys.tail(key, 0);
+            Invitation invitation = Invitation.decode(token, row);
+            if (token.length != Invitation.TOKEN_BYTES) found("an invitation whose token is no hash");
+            if (invitation.usesLeft() < 0 || invitation.usesLeft() > Invitation.USES_MAX)
+                found("invitation " + invitation.id() + " has " + invitation.usesLeft() + " uses left");
+        });
+        if (invitations[0] > Invitation.COUNT_MAX) found("too many invitations: " + invitations[0]);
         each(Keys.SESSION, (key, row) -> {
             long number = Keys.id(key, 0);
             MemberChanges.Session session = MemberChanges.Session.decode(row);

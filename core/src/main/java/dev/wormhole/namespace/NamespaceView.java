@@ -67,6 +67,18 @@ public interface NamespaceView {
 
     @Nullable PodRecord pod(Incarnation incarnation);
 
+    /** Who may change the network, in order. */
+    List<Incarnation> administrators();
+
+    /** What an administrator's invitation says, null if there is none of that token. */
+    @Nullable Invitation invitation(byte[] token);
+
+    /** All invitations that are kept, those that are used up or expired among them. */
+    List<Invitation> invitations();
+
+    /** The last incarnation that was granted, 0 for none: whoever has it or a lower one and is no member was removed. */
+    int lastGranted();
+
     /** The network's configuration and its version, 0 and empty before the first. */
     Configuration configuration();
 

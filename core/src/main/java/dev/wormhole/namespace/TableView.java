@@ -247,6 +247,38 @@ final class TableView implements NamespaceView {
     }
 
     @Override
+    public List<Incarnation> administrators() {
+        var administrators = new ArrayList<Incarnation>();
+        byte[] prefix = Keys.table(Keys.ADMINISTRATOR);
+        try (Table.Scan scan = table.scan(prefix, Keys.after(prefix))) {
+            while (scan.next()) administrators.add(new Incarnation((int) Keys.id(scan.key(), 0)));
+        }
+        return administrators;
+    }
+
+    @Override
+    public @Nullable Invitation invitation(byte[] token) {
+        byte[] row = table.get(Keys.of(Keys.INVITATION, token));
+        return row == null ? null : Invitation.decode(token, row);
+    }
+
+    @Override
+    public List<Invitation> invitations() {
+        var invitations = new ArrayList<Invitation>();
+        byte[] prefix = Keys.table(Keys.INVITATION);
+        try (Table.Scan scan = table.scan(prefix, Keys.after(prefix))) {
+            while (scan.next()) invitations.add(Invitation.decode(Keys.tail(scan.key(), 0), scan.value()));
+        }
+        return invitations;
+    }
+
+    @Override
+    public int lastGranted() {
+        byte[] row = table.get(Keys.ALLOCATOR);
+        return row == null ? 0 : (int) Rows.number(row, 0);
+    }
+
+    @Override
     public Configuration configuration() {
         return heads.configuration;
     }

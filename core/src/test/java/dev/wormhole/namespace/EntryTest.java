@@ -46,9 +46,21 @@ final class EntryTest {
     private static final FileLock FLOCK =
             new FileLock(LockSpace.WHOLE, new LockOwner(Q, 78), false, 0, Long.MAX_VALUE, 1);
 
+    private static final byte[] HASH = new byte[32];
+    private static final byte[] OTHER_HASH = new byte[32];
+
+    static {
+        Arrays.fill(HASH, (byte) 0x5a);
+        Arrays.fill(OTHER_HASH, (byte) 0xa5);
+    }
+
     /** What came after the stored sample of format 1 was made. */
     private static final Set<Class<?>> LATER = Set.of(
             Command.SetPrompt.class,
+            Command.SetAdministrator.class,
+            Command.Invite.class,
+            Command.Withdraw.class,
+            Command.JoinPod.class,
             Command.SetAcl.class,
             Command.SetFlags.class,
             Command.Lock.class,
@@ -102,6 +114,11 @@ final class EntryTest {
                 new Command.SetPrompt(P, 3, true),
                 new Command.RemovePod(P, true),
                 new Command.Configure(3, "[network]\nname = \"at\u00e9lier\"\n"),
+                new Command.SetAdministrator(P, true),
+                new Command.Invite(HASH, 7, 1_800_000_000_000L, true, "nas-2", 1_700_000_000_000L),
+                new Command.Withdraw(HASH),
+                new Command.JoinPod(-6, SETTINGS, OTHER_HASH, HASH, 1_700_000_000_001L),
+                new Command.JoinPod(-6, SETTINGS, OTHER_HASH, new byte[0], 1_700_000_000_001L),
                 new Command.Lock(I, RANGE, 8, Command.LockMode.WAIT),
                 new Command.Unlock(I, LockSpace.RANGES, RANGE.owner(), 4, 6),
                 new Command.CancelLock(I, RANGE.owner(), 8),

@@ -3,7 +3,10 @@ package dev.wormhole.cli;
 
 import dev.wormhole.config.HostPort;
 import dev.wormhole.config.NetworkConfig;
+import dev.wormhole.control.Commands;
+import dev.wormhole.control.ControlClient;
 import dev.wormhole.control.ControlException;
+import dev.wormhole.control.Json;
 import dev.wormhole.control.NetworkStatus;
 import dev.wormhole.control.StartIntent;
 import dev.wormhole.control.StoreFiles;
@@ -29,6 +32,9 @@ import picocli.CommandLine.Parameters;
 final class DemoCommand extends Action {
     /** All pods in step, after each one is ready by itself. */
     private static final Duration USABLE_MAX = Duration.ofSeconds(90);
+
+    /** A pod joins as soon as it has started. */
+    private static final Duration INVITATION = Duration.ofMinutes(10);
 
     @Parameters(paramLabel = "DIR", arity = "0..1", description = "Default: ./wormhole-demo")
     private Path directory = Path.of("wormhole-demo");
@@ -105,7 +111,8 @@ final class DemoCommand extends Action {
                     if (host.mounts().get().at(pod.mount()).isEmpty()) Files.createDirectories(pod.mount());
                     var intent = pod.equals(first)
                             ? new StartIntent.Create(Demo.NETWORK, Files.readString(demo.networkToml()))
-                            : new StartIntent.Join(new HostPort("127.0.0.1", first.port()).toString());
+                            : new StartIntent.Join(
+                                    new HostPort("127.0.0.1", first.port()).toString(), invite(first, console));
                     intent.write(pod.store());
                     process.start();
                 }
@@ -127,6 +134,13 @@ final class DemoCommand extends Action {
         }
     }
 
+    /** For one pod, at once. */
+    private static String invite(Demo.Pod first, Console console) throws IOException, ControlException {
+        var answer = new ControlClient(first.store())
+                .call(Commands.INVITE, new Commands.InviteArguments(1, INVITATION.toSeconds(), ""), console);
+        return Json.to(Commands.Invited.class, answer).token();
+    }
+
     private static boolean intends(Demo.Pod pod) {
         return Files.exists(pod.store().resolve(StartIntent.FILE));
     }
@@ -138,7 +152,7 @@ final class DemoCommand extends Action {
                 new NetworkConfig.Network(
                         Demo.NETWORK,
                         Optional.empty(),
-                        NetworkConfig.Join.OPEN,
+                        NetworkConfig.Join.TOKEN,
                         List.of(),
                         demo.pods().stream()
                                 .map(pod -> new HostPort("127.0.0.1", pod.port()))

@@ -337,7 +337,7 @@ final class MembershipCommands {
                     new NetworkConfig.Network(
                             network,
                             Optional.empty(),
-                            NetworkConfig.Join.OPEN,
+                            NetworkConfig.Join.TOKEN,
                             List.of(),
                             reachable.stream()
                                     .map(HostPort::parse)
@@ -360,16 +360,9 @@ final class MembershipCommands {
                     defaults.rules());
             Registry.write(networkToml, declared.toToml());
             bringUp(host, podToml, config, new StartIntent.Create(network, declared.toToml()));
-            var status = status(config.pod().store());
-            var self = status.pods().stream()
-                    .filter(pod -> pod.name().equals(status.pod()))
-                    .findFirst();
-            var addresses = self.map(NetworkStatus.PodStatus::addresses)
-                    .filter(list -> !list.isEmpty())
-                    .orElse(reachable);
             say("network " + network + " is up; its folder: "
                     + config.pod().mount().map(Path::toString).orElse("(none)"));
-            say("on another machine: wormhole join " + addresses.getFirst() + " --mount DIR");
+            say("to let another machine in: wormhole invite");
             say("its files: " + networkToml + ", " + podToml);
             return ExitCode.OK;
         }
@@ -377,8 +370,8 @@ final class MembershipCommands {
 
     @Command(
             name = "join",
-            description = "Add this machine to a network.",
-            footer = {"", "Example: wormhole join nas-1:7420 --mount /mnt/atelier"})
+            description = "Add this machine to a network, with an invitation from it.",
+            footer = {"", "Example: wormhole join nas-1:7420 --token AQ3d... --mount /mnt/atelier"})
     static final class Join extends Action {
         @Parameters(paramLabel = "ADDRESS", description = "HOST[:PORT] of any pod of the network.")
         @SuppressWarnings("NullAway.Init") // picocli sets it
@@ -394,8 +387,41 @@ final class MembershipCommands {
                 description = "storage, or witness: it follows and votes but stores no data. Default: storage.")
         PodConfig.Role role = PodConfig.Role.STORAGE;
 
+        @Option(
+                names = "--token",
+                paramLabel = "TOKEN",
+                description = {
+                    "The invitation, as wormhole invite printed it; - reads it from standard input.",
+                    "Other users of this machine can see a command's arguments while it runs."
+                })
+        @Nullable String token;
+
+        @Option(names = "--token-file", paramLabel = "FILE", description = "A file with the invitation in it.")
+        @Nullable Path tokenFile;
+
         Join(Host host) {
             super(host);
+        }
+
+        /** Empty for an open network. */
+        private String token() throws IOException {
+            if (token != null && tokenFile != null)
+                throw new CliException(ExitCode.USAGE, "--token and --token-file are two ways to say one thing", "");
+            var text = token;
+            if (tokenFile != null) {
+                text = Files.readString(host.absolute(tokenFile));
+            } else if ("-".equals(token)) {
+                text = host.in().readLine();
+            }
+            if (text == null) return "";
+            // The daemon reads it whole; this finds what was pasted in half before anything is made.
+            var stripped = text.strip();
+            if (!stripped.matches("[A-Za-z0-9_-]{48}"))
+                throw new CliException(
+                        ExitCode.USAGE,
+                        "this is no join token: one has 48 letters, digits, - and _",
+                        "paste it whole, as wormhole invite printed it");
+            return stripped;
         }
 
         @Override
@@ -405,6 +431,7 @@ final class MembershipCommands {
                         ExitCode.USAGE, "--role client is not available yet (planned)", "storage or witness");
             }
             var parsed = checked("address", address, HostPort::parse);
+            var invitation = token();
             // the network's name is only known inside
             var folder = Names.from(parsed.host() + "-" + parsed.port());
             var registry = new Registry(host);
@@ -416,7 +443,7 @@ final class MembershipCommands {
                         "this machine already has a pod there: " + provisional,
                         "wormhole up starts it");
             }
-            bringUp(host, provisional, config, new StartIntent.Join(parsed.toString()));
+            bringUp(host, provisional, config, new StartIntent.Join(parsed.toString(), invitation));
             var status = status(config.pod().store());
             var podToml = registry.podFile(status.network(), config.pod().name());
             if (Files.exists(podToml)) {

@@ -53,6 +53,8 @@ public final class Wormhole implements Runnable {
         var root = new Wormhole();
         var line = new CommandLine(root)
                 .addSubcommand(new MembershipCommands.Create(host))
+                .addSubcommand(new AdministrationCommands.Invite(host))
+                .addSubcommand(new AdministrationCommands.Invitations(host))
                 .addSubcommand(new MembershipCommands.Join(host))
                 .addSubcommand(new LifeCommands.Up(host))
                 .addSubcommand(new LifeCommands.Down(host))

@@ -31,7 +31,7 @@ public record NetworkConfig(
     public static final String DEFAULT_NAME = "wormhole";
     /** What an empty file means. */
     public static final NetworkConfig DEFAULT = new NetworkConfig(
-            new Network(DEFAULT_NAME, Optional.empty(), Join.OPEN, List.of(), List.of(), Optional.empty()),
+            new Network(DEFAULT_NAME, Optional.empty(), Join.TOKEN, List.of(), List.of(), Optional.empty()),
             new Redundancy(2, 1, Spread.POD, Duration.ZERO, Duration.ofMinutes(10), Duration.ofDays(30)),
             new Durability(Fsync.REPLICATED, Consistency.CLOSE_TO_OPEN, Reads.LOCAL),
             new Conflicts(Strategy.OVERWRITE),
@@ -49,7 +49,7 @@ public record NetworkConfig(
      * @param name 1-63 of [a-z0-9-], unique on every machine that takes part
      * @param pods where pods of the network are found
      * @param profile, adminPods, maxSize not available yet: empty
-     * @param join only {@link Join#OPEN} so far
+     * @param join who may add a pod; not yet {@link Join#APPROVAL}
      */
     public record Network(
             String name,
@@ -113,9 +113,12 @@ public record NetworkConfig(
     }
 
     public enum Join {
+        /** Who has an invitation of an administrator. */
         TOKEN,
         APPROVAL,
+        /** Nobody. */
         CLOSED,
+        /** Whoever reaches a pod: for networks that are thrown away. */
         OPEN
     }
 
@@ -209,7 +212,7 @@ public record NetworkConfig(
                 section.list("pods", NetworkConfig::seed, "HOST:PORT or dns:NAME"),
                 section.optional("max_size", Size::parse, "a size such as \"20TB\""));
         section.notYet("profile", true);
-        section.notYet("join", network.join != Join.OPEN);
+        section.notYet("join", network.join == Join.APPROVAL);
         section.notYet("admin_pods", !network.adminPods.isEmpty());
         section.notYet("max_size", true);
         return network;

@@ -25,7 +25,46 @@ public final class Commands {
     /** {} -> {}: answered when all that was written before is on as many pods as fsync promises; progress in bytes. */
     public static final String SYNC = "sync";
 
+    /** {@link InviteArguments} -> {@link Invited}: lets pods join; asked of an administrator's pod. */
+    public static final String INVITE = "invite";
+    /** {} -> {@link Invitations}: those that were given out, without their tokens, which nobody keeps. */
+    public static final String INVITATIONS = "invitations";
+    /** {@link InvitationId} -> {}: ends an invitation; asked of an administrator's pod. */
+    public static final String WITHDRAW = "withdraw";
+
     private Commands() {}
+
+    /**
+     * @param uses how many pods may join
+     * @param seconds from now
+     * @param name what the pod must be called; empty for any name
+     */
+    public record InviteArguments(int uses, long seconds, String name) {}
+
+    /**
+     * @param token secret: whoever has it may join
+     * @param address HOST:PORT to join at
+     * @param expiresMillis since the epoch
+     */
+    public record Invited(String id, String token, String address, long expiresMillis) {
+        @Override
+        public String toString() {
+            return "invitation " + id;
+        }
+    }
+
+    /** @param id the beginning of an invitation's id */
+    public record InvitationId(String id) {}
+
+    /** Newest last to expire. */
+    public record Invitations(List<Invitation> invitations) {
+        public Invitations {
+            invitations = list(invitations);
+        }
+
+        /** @param by the pod that gave it out */
+        public record Invitation(String id, int usesLeft, long expiresMillis, String name, String by) {}
+    }
 
     /** @param path absolute in the tree: {@code /} is its root */
     public record PathArgument(String path) {}

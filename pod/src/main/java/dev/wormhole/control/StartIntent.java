@@ -11,7 +11,9 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * What a pod should do at its first start, once: {@code start.json} in its store. The daemon removes it when that is done
@@ -23,18 +25,30 @@ public sealed interface StartIntent {
     /** @param toml the network's configuration */
     record Create(String network, String toml) implements StartIntent {}
 
-    /** @param address HOST:PORT of any pod of the network */
-    record Join(String address) implements StartIntent {}
+    /**
+     * @param address HOST:PORT of any pod of the network
+     * @param token the invitation, secret; empty for an open network
+     */
+    record Join(String address, String token) implements StartIntent {
+        @Override
+        public String toString() {
+            return "join " + address;
+        }
+    }
 
     /** Writes it to a store, synced, in place of any other. */
     default void write(Path store) throws IOException {
         var form = switch (this) {
-            case Create(var network, var toml) -> new Form("create", network, toml, "");
-            case Join(var address) -> new Form("join", "", "", address);
+            case Create(var network, var toml) -> new Form("create", network, toml, "", "");
+            case Join(var address, var token) -> new Form("join", "", "", address, token);
         };
         var temporary = store.resolve(FILE + ".new");
+        Files.deleteIfExists(temporary);
+        // An invitation is for its owner alone.
         try (var channel = FileChannel.open(
-                temporary, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {
+                temporary,
+                Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
+                PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")))) {
             var bytes = ByteBuffer.wrap(Json.pretty(form).getBytes(StandardCharsets.UTF_8));
             while (bytes.hasRemaining()) channel.write(bytes);
             channel.force(true);
@@ -54,7 +68,7 @@ public sealed interface StartIntent {
             var json = Json.parse(text);
             return switch (Json.text(json, "action")) {
                 case "create" -> Optional.of(new Create(Json.text(json, "network"), Json.text(json, "toml")));
-                case "join" -> Optional.of(new Join(Json.text(json, "address")));
+                case "join" -> Optional.of(new Join(Json.text(json, "address"), Json.text(json, "token")));
                 default -> throw new IOException(store.resolve(FILE) + " names no known action");
             };
         } catch (JsonParseException e) {
@@ -67,5 +81,5 @@ public sealed interface StartIntent {
     }
 
     /** The bytes of the file. */
-    record Form(String action, String network, String toml, String address) {}
+    record Form(String action, String network, String toml, String address, String token) {}
 }

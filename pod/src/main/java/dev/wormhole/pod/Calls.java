@@ -30,6 +30,8 @@ final class Calls {
     static final int LEADS = Kinds.KINDS_FREE + 8;
 
     static final int NOT_LEADER = PeerRefused.CODES_FREE;
+    /** The pod asked cannot certify others. */
+    static final int NO_AUTHORITY = PeerRefused.CODES_FREE + 1;
 
     static final Duration SUBMIT_DEADLINE = Duration.ofSeconds(2);
     static final Duration BARRIER_DEADLINE = Duration.ofMillis(500);

@@ -9,19 +9,23 @@ import dev.wormhole.control.ControlHandler;
 import dev.wormhole.control.Explanation;
 import dev.wormhole.control.Json;
 import dev.wormhole.control.NetworkStatus;
+import dev.wormhole.model.Errno;
 import dev.wormhole.model.FileName;
 import dev.wormhole.model.HolderState;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
 import dev.wormhole.namespace.Command;
+import dev.wormhole.namespace.Invitation;
 import dev.wormhole.namespace.NamespaceView;
 import dev.wormhole.namespace.Outcome;
 import dev.wormhole.namespace.PodRecord;
 import dev.wormhole.namespace.SliceRecord;
+import dev.wormhole.security.JoinToken;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -70,6 +74,14 @@ final class ControlCommands {
         });
         handlers.put(Commands.LEAVE, (arguments, progress) -> {
             leave(Json.text(arguments, "pod"), progress);
+            return Json.of(new Empty());
+        });
+        handlers.put(
+                Commands.INVITE,
+                (arguments, progress) -> Json.of(invite(Json.to(Commands.InviteArguments.class, arguments))));
+        handlers.put(Commands.INVITATIONS, (arguments, progress) -> Json.of(invitations()));
+        handlers.put(Commands.WITHDRAW, (arguments, progress) -> {
+            withdraw(Json.text(arguments, "id"));
             return Json.of(new Empty());
         });
         handlers.put(Commands.SYNC, (arguments, progress) -> {
@@ -133,6 +145,84 @@ final class ControlCommands {
                     ControlException.REFUSED,
                     "another change of the configuration came first",
                     "look at it with wormhole config show, and apply again");
+    }
+
+    // ---- invitations
+
+    private Commands.Invited invite(Commands.InviteArguments wanted)
+            throws ControlException, InterruptedException, IOException {
+        var parts = parts();
+        parts.log().barrier();
+        checkAdministrator(parts);
+        switch (parts.settings().get().network().join()) {
+            case CLOSED ->
+                throw new ControlException(
+                        ControlException.REFUSED,
+                        "the network takes no pods: network.join is \"closed\"",
+                        "to change that: wormhole apply, with join = \"token\"");
+            case TOKEN, OPEN, APPROVAL -> {}
+        }
+        var token = JoinToken.make(parts.secure().authorityCertificate().getPublicKey());
+        var now = System.currentTimeMillis();
+        var expires = now + TimeUnit.SECONDS.toMillis(Math.clamp(wanted.seconds(), 1, Integer.MAX_VALUE));
+        var outcome = propose(parts, new Command.Invite(token.id(), wanted.uses(), expires, false, wanted.name(), now));
+        if (outcome instanceof Outcome.Refused(var errno))
+            throw new ControlException(
+                    ControlException.REFUSED,
+                    switch (errno) {
+                        case ENOSPC ->
+                            "there are " + Invitation.COUNT_MAX + " invitations, used ones included, that have not"
+                                    + " expired";
+                        case EPERM -> "this pod is no administrator's any more";
+                        default -> "the network refused: " + errno;
+                    },
+                    errno == Errno.ENOSPC ? "take some back: wormhole invitations --withdraw ID" : "");
+        var self = parts.log().view().pod(parts.header().incarnation());
+        var made = parts.log().view().invitation(token.id());
+        if (self == null || made == null)
+            throw new ControlException(ControlException.FAILED, "the invitation is gone already", "try again");
+        return new Commands.Invited(
+                made.id(), token.text(), self.settings().addresses().getFirst(), expires);
+    }
+
+    private static void checkAdministrator(Pod.Parts parts) throws ControlException {
+        var administrators = parts.log().view().administrators();
+        if (administrators.contains(parts.header().incarnation())) return;
+        var names = new ArrayList<String>();
+        for (var each : administrators) names.add(parts.cluster().name(each));
+        throw new ControlException(
+                ControlException.REFUSED,
+                "only an administrator's pod may do this",
+                "ask one of: " + String.join(", ", names));
+    }
+
+    private Commands.Invitations invitations() throws ControlException {
+        var parts = parts();
+        return new Commands.Invitations(parts.log().view().invitations().stream()
+                .sorted(Comparator.comparingLong(Invitation::expiresMillis))
+                .map(each -> new Commands.Invitations.Invitation(
+                        each.id(),
+                        each.usesLeft(),
+                        each.expiresMillis(),
+                        each.name(),
+                        parts.cluster().name(each.by())))
+                .toList());
+    }
+
+    private void withdraw(String id) throws ControlException, InterruptedException, IOException {
+        var parts = parts();
+        parts.log().barrier();
+        checkAdministrator(parts);
+        var found = parts.log().view().invitations().stream()
+                .filter(each -> id.length() >= 4 && each.id().startsWith(id.toLowerCase(Locale.ROOT)))
+                .toList();
+        if (found.size() != 1)
+            throw new ControlException(
+                    ControlException.NOT_FOUND,
+                    found.isEmpty() ? "there is no invitation " + id : "there are several invitations " + id,
+                    "see wormhole invitations");
+        if (propose(parts, new Command.Withdraw(found.getFirst().token())) instanceof Outcome.Refused(var errno))
+            throw new ControlException(ControlException.REFUSED, "the network refused: " + errno, "");
     }
 
     // ---- explain

@@ -1,33 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.pod;
 
+import dev.wormhole.config.NetworkConfig;
 import dev.wormhole.model.Errno;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.namespace.Command;
 import dev.wormhole.namespace.Outcome;
 import dev.wormhole.namespace.PodRecord;
 import dev.wormhole.namespace.PodSettings;
+import dev.wormhole.security.Authority;
+import dev.wormhole.security.Credentials;
+import dev.wormhole.security.JoinRequest;
+import dev.wormhole.security.JoinToken;
+import dev.wormhole.security.KeyFiles;
+import dev.wormhole.security.Keys;
+import dev.wormhole.security.PodIdentity;
+import dev.wormhole.security.TlsTransport;
 import dev.wormhole.transfer.Identity;
 import dev.wormhole.transfer.Messages;
+import dev.wormhole.transfer.PeerException;
 import dev.wormhole.transfer.PeerRefused;
 import dev.wormhole.transfer.Peers;
 import dev.wormhole.transfer.Request;
 import dev.wormhole.transfer.Server;
-import dev.wormhole.transfer.Transport;
+import dev.wormhole.transfer.TcpTransport;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.security.GeneralSecurityException;
+import java.security.PublicKey;
+import java.security.cert.X509Certificate;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 
-/** How a new pod becomes a member: it asks any pod, which asks the leader, which asks the log. */
+/**
+ * How a machine becomes a pod: it asks any pod, which asks an administrator's, which checks what it brings, asks the log, and
+ * certifies its key. Before it has its certificate it is a stranger, and this is the one thing that strangers are answered.
+ */
 final class Joining {
+    private static final Logger LOG = Logger.getLogger(Joining.class.getName());
     private static final Duration DEADLINE = Duration.ofSeconds(20);
+    private static final Duration DECISION_MAX = Duration.ofSeconds(10);
     private static final int LIST_MAX = 10_000;
     private static final int TEXT_MAX = 1 << 20;
+    private static final int CERTIFICATE_BYTES_MAX = 8192;
 
     private Joining() {}
 
@@ -35,6 +59,7 @@ final class Joining {
      * What a member is told at its admission.
      *
      * @param configuration the text of network.toml
+     * @param certificate the pod's own, checked
      */
     record Welcome(
             String networkName,
@@ -42,20 +67,44 @@ final class Joining {
             long generation,
             Incarnation incarnation,
             List<Pod> pods,
-            String configuration) {
+            String configuration,
+            X509Certificate certificate,
+            X509Certificate authority) {
         record Pod(Incarnation incarnation, List<String> addresses) {}
     }
 
-    /** Asks at an address; the same token gets the same answer. */
-    static Welcome ask(Transport transport, String address, long storeToken, PodSettings settings)
+    /** Made from the pod's key, so that the same store is recognised when it asks again, and nobody else for it. */
+    static long storeToken(PublicKey key) {
+        return ByteBuffer.wrap(Keys.hash(key)).getLong();
+    }
+
+    /**
+     * Asks at an address; the same keys get the same answer.
+     *
+     * @param token what was given out for this machine; without one the network is believed at sight, and must be open
+     */
+    static Welcome ask(KeyFiles files, String address, Optional<JoinToken> token, PodSettings settings)
             throws IOException, InterruptedException {
-        var body = Messages.writer();
-        body.putLong(storeToken);
-        write(body, settings);
+        var keys = files.ownKeys();
+        var said = Messages.writer();
+        write(said, settings);
+        var request = JoinRequest.make(keys, settings.name(), said.toBytes(), token);
+        var transport = TlsTransport.joining(new TcpTransport(), token, InstantSource.system());
         try (var stranger = new Peers(transport, Identity::stranger, () -> 0L, Peers.Limits.DEFAULT)) {
-            var reply = stranger.callAddress(address, Calls.JOIN, body.toBytes(), DEADLINE)
+            var reply = stranger.callAddress(address, Calls.JOIN, request.encode(), DEADLINE)
                     .get(DEADLINE.toSeconds() + 5, TimeUnit.SECONDS);
-            return readWelcome(Messages.reader(reply.body()));
+            var welcome = readWelcome(Messages.reader(reply.body()));
+            if (token.isPresent() && !token.get().pins(welcome.authority()))
+                throw new IOException("the pod at " + address + " is not of the network that the invitation is for");
+            var credentials = Credentials.of(keys.getPrivate(), welcome.certificate(), welcome.authority());
+            var identity = credentials.identity();
+            if (!identity.network().equals(welcome.networkId())
+                    || !identity.incarnation().equals(welcome.incarnation()))
+                throw new IOException("the pod at " + address + " gave out a certificate for " + identity.incarnation()
+                        + ", not " + welcome.incarnation());
+            return welcome;
+        } catch (GeneralSecurityException e) {
+            throw new IOException("the pod at " + address + " gave out a useless certificate: " + e.getMessage(), e);
         } catch (ExecutionException failure) {
             throw new IOException("the pod at " + address + " did not admit this one: " + Causes.message(failure));
         } catch (TimeoutException late) {
@@ -63,65 +112,164 @@ final class Joining {
         }
     }
 
-    /** Answers those who ask; on a pod that does not lead, by asking the leader. */
-    static void serve(Server server, PodLog log, Peers peers, String networkName, UUID networkId, long generation) {
+    /**
+     * Answers those who ask; on a pod without the authority's key, by asking an administrator's pod.
+     *
+     * @param authority empty where this pod has no key of it
+     */
+    static void serve(
+            Server server,
+            PodLog log,
+            Peers peers,
+            NetworkSettings network,
+            Optional<Authority> authority,
+            String networkName,
+            UUID networkId,
+            long generation) {
         server.handle(
                 Calls.JOIN,
-                request -> {
-                    var leader = log.leader();
-                    if (leader.isEmpty())
-                        throw new PeerRefused(Calls.NOT_LEADER, "the network has no leader at the moment, try again");
-                    if (!log.leads()) {
-                        return peers.await(leader.get(), Calls.JOIN, request.body(), DEADLINE)
-                                .body();
-                    }
-                    return admit(request, log, networkName, networkId, generation);
-                },
+                request -> authority.isPresent()
+                        ? admit(request, log, network, authority.get(), networkName, networkId, generation)
+                        : forward(request, log, peers),
                 Server.Option.STRANGERS);
     }
 
-    private static byte[] admit(Request request, PodLog log, String networkName, UUID networkId, long generation)
+    private static byte[] forward(Request request, PodLog log, Peers peers) throws PeerException, InterruptedException {
+        // Asked by a pod, this one was taken for an administrator's: nobody is sent round in circles.
+        var administrators = request.caller() == null ? log.view().administrators() : List.<Incarnation>of();
+        PeerException last = new PeerRefused(
+                PeerRefused.FAILED, "no administrator's pod of the network is reachable; ask one of them");
+        for (var administrator : administrators) {
+            try {
+                return peers.await(administrator, Calls.JOIN, request.body(), DECISION_MAX)
+                        .body();
+            } catch (PeerRefused refused) {
+                if (refused.code() != Calls.NO_AUTHORITY) throw refused;
+            } catch (PeerException unreachable) {
+                last = new PeerRefused(
+                        PeerRefused.FAILED,
+                        "no administrator's pod of the network answers, and only they let others in");
+            }
+        }
+        if (request.caller() != null)
+            throw new PeerRefused(Calls.NO_AUTHORITY, "this pod has no key of the network's authority");
+        throw last;
+    }
+
+    private static byte[] admit(
+            Request request,
+            PodLog log,
+            NetworkSettings network,
+            Authority authority,
+            String networkName,
+            UUID networkId,
+            long generation)
             throws IOException, InterruptedException {
-        var from = Messages.reader(request.body());
-        long token = from.getLong();
+        var asked = JoinRequest.decode(request.body());
+        PublicKey key;
+        try {
+            key = asked.verify(authority.certificate().getPublicKey());
+        } catch (GeneralSecurityException e) {
+            LOG.log(Level.INFO, "refused {0}: {1}", new Object[] {request.remote(), e.getMessage()});
+            throw new PeerRefused(PeerRefused.UNAUTHENTICATED, String.valueOf(e.getMessage()));
+        }
+        var from = Messages.reader(asked.settings());
         PodSettings settings = read(from);
         from.end();
         if (settings.addresses().isEmpty())
             throw new PeerRefused(PeerRefused.BAD_REQUEST, "a pod needs an address where others find it");
+        log.barrier();
+        var strategy = network.get().network().join();
+        if (strategy == NetworkConfig.Join.CLOSED)
+            throw new PeerRefused(PeerRefused.UNAUTHENTICATED, "the network takes no pods: network.join is \"closed\"");
+        var token = asked.tokenId();
+        if (token.isEmpty() && strategy != NetworkConfig.Join.OPEN)
+            throw new PeerRefused(
+                    PeerRefused.UNAUTHENTICATED,
+                    "the network wants an invitation: on an administrator's pod, wormhole invite prints the command");
         Outcome outcome;
         try {
-            outcome = log.propose(new Command.AdmitPod(token, settings))
-                    .get(DEADLINE.toMillis(), TimeUnit.MILLISECONDS)
+            outcome = log.propose(new Command.JoinPod(
+                            storeToken(key),
+                            settings,
+                            Keys.hash(key),
+                            token.orElse(new byte[0]),
+                            System.currentTimeMillis()))
+                    .get(DECISION_MAX.toMillis(), TimeUnit.MILLISECONDS)
                     .outcome();
         } catch (ExecutionException | TimeoutException failure) {
             throw new PeerRefused(PeerRefused.FAILED, "the network could not decide now, try again");
         }
         return switch (outcome) {
             case Outcome.Done(var number) -> {
-                var pods = new ArrayList<Welcome.Pod>();
-                for (PodRecord pod : log.view().pods())
-                    pods.add(new Welcome.Pod(pod.incarnation(), pod.settings().addresses()));
-                var answer = Messages.writer();
-                answer.putString(networkName)
-                        .putLong(networkId.getMostSignificantBits())
-                        .putLong(networkId.getLeastSignificantBits())
-                        .putLong(generation)
-                        .putIncarnation(new Incarnation(Math.toIntExact(number)))
-                        .putList(
-                                pods,
-                                (to, pod) -> to.putIncarnation(pod.incarnation())
-                                        .putList(pod.addresses(), Messages.Writer::putString))
-                        .putString(log.view().configuration().toml());
-                yield answer.toBytes();
+                var incarnation = new Incarnation(Math.toIntExact(number));
+                var certificate = authority.issue(
+                        key,
+                        settings.name(),
+                        new PodIdentity(networkId, incarnation, PodIdentity.Role.MEMBER),
+                        InstantSource.system().instant());
+                LOG.log(Level.INFO, "admitted {0} as {1}, asked from {2}", new Object[] {
+                    settings.name(), incarnation, request.remote()
+                });
+                yield welcome(log, incarnation, certificate, authority, networkName, networkId, generation);
             }
-            case Outcome.Refused(var errno) ->
-                throw new PeerRefused(
-                        PeerRefused.BAD_REQUEST,
-                        errno == Errno.EEXIST
-                                ? "a pod named " + settings.name() + " is a member already; choose another --name, or"
-                                        + " remove that one first: wormhole leave --gone " + settings.name()
-                                : "the network refused: " + errno);
+            case Outcome.Refused(var errno) -> {
+                LOG.log(Level.INFO, "refused {0} ({1}): {2}", new Object[] {settings.name(), request.remote(), errno});
+                throw new PeerRefused(PeerRefused.UNAUTHENTICATED, reason(errno, settings, token, log));
+            }
         };
+    }
+
+    private static String reason(Errno errno, PodSettings settings, Optional<byte[]> token, PodLog log) {
+        return switch (errno) {
+            case ENOENT ->
+                "the network does not know this invitation: it was withdrawn, or expired long ago; ask for another one";
+            case ETIMEDOUT -> "the invitation has expired; ask for another one: wormhole invite";
+            case EAGAIN -> "the invitation is used up; ask for another one: wormhole invite";
+            case EACCES -> {
+                var invitation = token.map(log.view()::invitation).orElse(null);
+                yield "the invitation is for a pod named "
+                        + (invitation == null ? "otherwise" : invitation.name() + ": say --name " + invitation.name());
+            }
+            case EEXIST ->
+                "a pod named " + settings.name() + " is a member already; choose another --name, or remove that one"
+                        + " first: wormhole leave --gone " + settings.name();
+            case ESTALE -> "this store was a member and was removed; join with an empty store";
+            case EPERM -> "the pod that was asked is no administrator's any more";
+            default -> "the network refused: " + errno;
+        };
+    }
+
+    private static byte[] welcome(
+            PodLog log,
+            Incarnation incarnation,
+            X509Certificate certificate,
+            Authority authority,
+            String networkName,
+            UUID networkId,
+            long generation)
+            throws IOException {
+        var pods = new ArrayList<Welcome.Pod>();
+        for (PodRecord pod : log.view().pods())
+            pods.add(new Welcome.Pod(pod.incarnation(), pod.settings().addresses()));
+        try {
+            return Messages.writer()
+                    .putString(networkName)
+                    .putLong(networkId.getMostSignificantBits())
+                    .putLong(networkId.getLeastSignificantBits())
+                    .putLong(generation)
+                    .putIncarnation(incarnation)
+                    .putList(
+                            pods,
+                            (to, pod) -> to.putIncarnation(pod.incarnation())
+                                    .putList(pod.addresses(), Messages.Writer::putString))
+                    .putString(log.view().configuration().toml())
+                    .putBytes(certificate.getEncoded())
+                    .putBytes(authority.certificate().getEncoded())
+                    .toBytes();
+        } catch (GeneralSecurityException e) {
+            throw new IOException("a certificate that cannot be written", e);
+        }
     }
 
     private static void write(Messages.Writer to, PodSettings settings) {
@@ -148,7 +296,7 @@ final class Joining {
                 from.getVarint());
     }
 
-    private static Welcome readWelcome(Messages.Reader from) throws IOException {
+    private static Welcome readWelcome(Messages.Reader from) throws IOException, GeneralSecurityException {
         return new Welcome(
                 from.getString(63),
                 new UUID(from.getLong(), from.getLong()),
@@ -158,6 +306,8 @@ final class Joining {
                         LIST_MAX,
                         reader -> new Welcome.Pod(
                                 reader.getIncarnation(), reader.getList(16, address -> address.getString(300)))),
-                from.getString(TEXT_MAX));
+                from.getString(TEXT_MAX),
+                KeyFiles.parse(from.getBytes(CERTIFICATE_BYTES_MAX)),
+                KeyFiles.parse(from.getBytes(CERTIFICATE_BYTES_MAX)));
     }
 }

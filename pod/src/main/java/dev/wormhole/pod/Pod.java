@@ -26,6 +26,10 @@ import dev.wormhole.namespace.Change;
 import dev.wormhole.namespace.Command;
 import dev.wormhole.namespace.PodRecord;
 import dev.wormhole.namespace.PodSettings;
+import dev.wormhole.security.Authority;
+import dev.wormhole.security.JoinToken;
+import dev.wormhole.security.KeyFiles;
+import dev.wormhole.security.PodIdentity;
 import dev.wormhole.transfer.Identity;
 import dev.wormhole.transfer.Peers;
 import dev.wormhole.transfer.RemoteReader;
@@ -33,7 +37,6 @@ import dev.wormhole.transfer.Server;
 import dev.wormhole.transfer.SliceProvider;
 import dev.wormhole.transfer.SliceReceiver;
 import dev.wormhole.transfer.SliceSender;
-import dev.wormhole.transfer.TcpTransport;
 import dev.wormhole.vfs.FileSystemSettings;
 import dev.wormhole.vfs.ValidityPolicy;
 import dev.wormhole.vfs.WormholeFileSystem;
@@ -92,6 +95,7 @@ final class Pod {
     /** What exists once the pod is a member and its log runs. */
     record Parts(
             StoreHeader header,
+            Secure secure,
             PodLog log,
             ClusterView cluster,
             NetworkSettings settings,
@@ -123,7 +127,7 @@ final class Pod {
         closeLater(StoreLock.acquire(store));
         closeLater(ControlServer.start(store, new ControlCommands(this).handlers()));
         var volume = new DiskVolume(store);
-        var transport = new TcpTransport();
+        var keys = new KeyFiles(store);
         var intent = start.intent();
         var header = StoreHeader.read(volume);
         String founded = null;
@@ -140,20 +144,21 @@ final class Pod {
                     founded = toml;
                     var made = new StoreHeader(
                             network, UUID.randomUUID(), 1, new Incarnation(1), new SecureRandom().nextLong(), 0, 0);
+                    makeAuthority(keys, made);
                     IdSource.create(volume, made.incarnation());
                     made.write(volume);
                     header = Optional.of(made);
                 }
-                case StartIntent.Join(var address) -> {
+                case StartIntent.Join(var address, var token) -> {
                     doing("asking " + address + " to be admitted");
-                    long token = new SecureRandom().nextLong();
-                    var welcome = Joining.ask(transport, HostPort.parse(address).toString(), token, settings);
+                    var welcome = Joining.ask(keys, HostPort.parse(address).toString(), token(token), settings);
+                    keys.write(welcome.certificate(), welcome.authority());
                     var made = new StoreHeader(
                             welcome.networkName(),
                             welcome.networkId(),
                             welcome.generation(),
                             welcome.incarnation(),
-                            token,
+                            Joining.storeToken(welcome.certificate().getPublicKey()),
                             0,
                             0);
                     IdSource.create(volume, made.incarnation());
@@ -166,9 +171,10 @@ final class Pod {
         } else if (intent.orElse(null) instanceof StartIntent.Create(var _, var toml)) {
             founded = toml; // founding was interrupted: it goes on, the log tells what is done
         }
+        var secure = Secure.open(keys, header.get());
         var known = header.get().started();
         known.write(volume);
-        run(known, volume, transport, settings, founded, met);
+        run(known, volume, secure, settings, founded, met);
         start.intentDone();
         var heap = new IdleHeap();
         closeLater(heap);
@@ -181,7 +187,7 @@ final class Pod {
     private void run(
             StoreHeader header,
             DiskVolume volume,
-            TcpTransport transport,
+            Secure secure,
             PodSettings settings,
             @Nullable String founded,
             List<Joining.Welcome.Pod> met)
@@ -206,6 +212,7 @@ final class Pod {
         var table = RocksTable.open(store.resolve("tables"), RocksTable.Memory.SMALL);
         closeLater(table);
 
+        var transport = secure.transport();
         var identity = new Identity(header.networkId(), header.generation(), self);
         var cluster = new ClusterView(self);
         var applied = new java.util.concurrent.atomic.AtomicReference<@Nullable PodLog>();
@@ -263,16 +270,16 @@ final class Pod {
                 network::get,
                 files::acknowledgeableIndex,
                 this::lostNetwork);
-        parts = new Parts(header, log, cluster, network, slices, replication, repairer, steward, peers, files);
+        parts = new Parts(header, secure, log, cluster, network, slices, replication, repairer, steward, peers, files);
 
         for (var pod : met) peers.learn(pod.incarnation(), pod.addresses());
-        learn(log, peers, cluster);
+        learn(log, peers, server, cluster, secure.admission());
         files.tell(log.visibility()::told);
         log.listen((index, changes, own) -> {
             for (Change change : changes) {
                 if (change instanceof Change.Configured || change instanceof Change.Replaced) network.refresh();
                 if (change instanceof Change.PodsChanged || change instanceof Change.Replaced)
-                    learn(log, peers, cluster);
+                    learn(log, peers, server, cluster, secure.admission());
             }
             files.changed(index, changes, own);
             custodian.changed(changes);
@@ -285,18 +292,29 @@ final class Pod {
         boolean founder = self.number() == 1;
         var raft = RaftLog.open(
                 Settings.of(
-                        store.resolve("log-raft"),
-                        group(header),
-                        new Member(self, Steward.logAddress(settings.addresses().getFirst())),
-                        logListen,
-                        founder ? Settings.Start.FOUND : Settings.Start.JOIN),
+                                store.resolve("log-raft"),
+                                group(header),
+                                new Member(
+                                        self,
+                                        Steward.logAddress(settings.addresses().getFirst())),
+                                logListen,
+                                founder ? Settings.Start.FOUND : Settings.Start.JOIN)
+                        .with(secure.logTls()),
                 log);
         closeLater(raft);
         closeLater(log);
         log.start(raft, server);
         steward.start(server);
         closeLater(steward);
-        Joining.serve(server, log, peers, header.networkName(), header.networkId(), header.generation());
+        Joining.serve(
+                server,
+                log,
+                peers,
+                network,
+                secure.files().authority(),
+                header.networkName(),
+                header.networkId(),
+                header.generation());
         StatusReport.serve(server, this);
         server.start(listen.toString());
 
@@ -315,6 +333,7 @@ final class Pod {
             log.openSession(dev.wormhole.model.Ids.counter(ids.settledBefore()));
             if (founded != null && log.view().configuration().version() == 0) {
                 await(log.propose(ownRoot()), "to give the folder its owner");
+                await(log.propose(new Command.SetAdministrator(self, true)), "to make this pod an administrator's");
                 await(log.propose(new Command.Configure(0, founded)), "to record the configuration");
             }
             doing("catching up");
@@ -341,6 +360,26 @@ final class Pod {
                 mount.close();
             });
             log.visibility().opened();
+        }
+    }
+
+    /** The keys are durable before the header says that this is a pod. */
+    private void makeAuthority(KeyFiles keys, StoreHeader founder) throws IOException {
+        doing("making the network's authority");
+        var now = InstantSource.system().instant();
+        var authority = Authority.create(founder.networkId(), founder.networkName(), now);
+        var identity = new PodIdentity(founder.networkId(), founder.incarnation(), PodIdentity.Role.MEMBER);
+        keys.write(authority);
+        keys.write(
+                authority.issue(keys.ownKeys().getPublic(), config.pod().name(), identity, now),
+                authority.certificate());
+    }
+
+    private static Optional<JoinToken> token(String text) throws IOException {
+        try {
+            return text.isEmpty() ? Optional.empty() : Optional.of(JoinToken.parse(text));
+        } catch (IllegalArgumentException e) {
+            throw new IOException("what was given as the invitation " + e.getMessage(), e);
         }
     }
 
@@ -433,7 +472,11 @@ final class Pod {
                 defaults.shutdownDeadline());
     }
 
-    private static void learn(PodLog log, Peers peers, ClusterView cluster) {
+    private static void learn(PodLog log, Peers peers, Server server, ClusterView cluster, Admission admission) {
+        for (var removed : admission.refresh(log.view())) {
+            server.drop(removed);
+            peers.forget(removed);
+        }
         var pods = log.view().pods();
         cluster.members(pods);
         var members = new ArrayList<Member>();

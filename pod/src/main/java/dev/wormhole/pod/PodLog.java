@@ -467,7 +467,9 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
 
     private CompletableFuture<byte[]> submitted(Request request) throws IOException {
         byte[] entry = request.body();
-        Entry.decode(entry); // another pod's bytes enter the log only if every pod can read them
+        // Another pod's bytes enter the log only if every pod can read them, and if they are its own.
+        if (!isOf(request.caller(), Entry.decode(entry)))
+            throw new PeerRefused(PeerRefused.WRONG_POD, "a pod speaks for itself alone");
         Entry.stampLeader(entry, nowNanos());
         return raft().append(entry).handle((appended, failure) -> {
             if (failure != null) throw new java.util.concurrent.CompletionException(refusal(failure));
@@ -477,6 +479,17 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                     .putVarint(caller == null ? 0 : visibility.tellWithAnswer(caller))
                     .toBytes();
         });
+    }
+
+    /** In its own session, or opening it. */
+    private static boolean isOf(@Nullable Incarnation caller, Entry entry) {
+        var in = entry.session();
+        if (caller == null) return false;
+        if (in != null) return in.incarnation().equals(caller);
+        for (Command command : entry.commands())
+            if (!(command instanceof Command.OpenSession open)
+                    || !open.incarnation().equals(caller)) return false;
+        return true;
     }
 
     private static Exception refusal(Throwable failure) {

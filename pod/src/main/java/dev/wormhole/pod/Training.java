@@ -61,9 +61,9 @@ final class Training {
             var ports = freePorts();
             Optional<Path> mount =
                     mounted ? Optional.of(Files.createDirectories(folder.resolve("mount"))) : Optional.empty();
-            pods.add(pod(1, ports, mount, new StartIntent.Create("training", "")));
+            pods.add(pod(1, ports, mount, new StartIntent.Create("training", "[network]\njoin = \"open\"\n")));
             for (int n = 2; n <= PODS; n++)
-                pods.add(pod(n, ports, Optional.empty(), new StartIntent.Join("127.0.0.1:" + ports.getFirst())));
+                pods.add(pod(n, ports, Optional.empty(), new StartIntent.Join("127.0.0.1:" + ports.getFirst(), "")));
             long end = System.nanoTime() + LOAD.toNanos();
             for (int round = 0; System.nanoTime() < end; round++) {
                 if (mount.isPresent()) use(mount.get(), round);

@@ -89,6 +89,7 @@ final class Handshake {
                 throw new PeerRefused(PeerRefused.WRONG_VERSION, address + " speaks protocol " + frame.version);
             }
             var other = identity(frame, body);
+            duplex.authenticate(other);
             if (self.incarnation() != null) check(self, other, address);
             if (expected != null && !expected.equals(other.incarnation())) {
                 throw new PeerRefused(

@@ -20,6 +20,9 @@ public final class PeerRefused extends PeerException {
     public static final int CORRUPT_SLICE = 12;
     public static final int TOO_LARGE = 13;
     public static final int WRONG_POD = 14;
+    /** The caller's, or the callee's, certificate does not let it speak as it does. */
+    public static final int UNAUTHENTICATED = 15;
+
     /** The first code that other packages may use. */
     public static final int CODES_FREE = 100;
 

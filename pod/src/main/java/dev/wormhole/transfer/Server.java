@@ -155,6 +155,12 @@ public final class Server implements AutoCloseable {
         onPeer = told;
     }
 
+    /** Ends every connection of a pod: it is not admitted any more. */
+    public void drop(Incarnation pod) {
+        for (var connection : connections)
+            if (pod.equals(connection.other.incarnation())) Thread.startVirtualThread(connection.duplex::close);
+    }
+
     /**
      * Begins to listen.
      *
@@ -252,6 +258,7 @@ public final class Server implements AutoCloseable {
             var lane = Lane.of(frame.kind);
             var count = other.incarnation() == null ? strangers : pods;
             var most = other.incarnation() == null ? limits.strangersMax : limits.connectionsMax;
+            duplex.authenticate(other);
             if (other.incarnation() != null) Handshake.check(self, other, "the caller");
             else if (lane != Lane.CONTROL) {
                 throw new PeerRefused(PeerRefused.STRANGER, "only pods of the network may do this");
@@ -275,7 +282,7 @@ public final class Server implements AutoCloseable {
         }
     }
 
-    /** Every second: connections whose caller takes no bytes, strangers that stay, and a past generation end. */
+    /** Every second: connections whose caller takes no bytes, strangers that stay, a past generation, and whoever was removed end. */
     private void check() {
         if (closed) return;
         var now = System.nanoTime();
@@ -286,9 +293,20 @@ public final class Server implements AutoCloseable {
             var stranger = connection.other.incarnation() == null;
             var overstayed = stranger && now - connection.begunAt > limits.strangerLife.toNanos();
             var past = !stranger && connection.other.generation() != generation;
-            if (stalled || overstayed || past) Thread.startVirtualThread(connection.duplex::close);
+            if (stalled || overstayed || past || !isAuthentic(connection))
+                Thread.startVirtualThread(connection.duplex::close);
         }
         deadlines.after(CHECK_NANOS, this::check);
+    }
+
+    private static boolean isAuthentic(Connection connection) {
+        try {
+            connection.duplex.authenticate(connection.other);
+            return true;
+        } catch (PeerRefused e) {
+            log.log(Level.INFO, "connection of {0} ends: {1}", connection.other.incarnation(), e.getMessage());
+            return false;
+        }
     }
 
     /** One greeted connection. */

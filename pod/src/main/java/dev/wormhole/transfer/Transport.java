@@ -32,6 +32,14 @@ public interface Transport {
         /** Writes all remaining bytes of all buffers; blocks while the other side takes none. */
         void write(ByteBuffer... bytes) throws IOException;
 
+        /**
+         * Whether the other side may speak as it says, now; called once it has said so, and for a stranger too, which
+         * claims nothing.
+         *
+         * @throws PeerRefused UNAUTHENTICATED if it may not
+         */
+        void authenticate(Identity claimed) throws PeerRefused;
+
         /** The other side's address, for people. */
         String remote();
 

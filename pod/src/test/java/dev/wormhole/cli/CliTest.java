@@ -111,6 +111,8 @@ class CliTest {
     @ValueSource(
             strings = {
                 "create",
+                "invite",
+                "invitations",
                 "join",
                 "up",
                 "down",
@@ -211,7 +213,7 @@ class CliTest {
         var created = create("one", "--limit", "1GB", "--copies", "3");
         assertThat(created.err).isEmpty();
         assertThat(created.code).isEqualTo(0);
-        assertThat(created.out).contains("network atelier is up", "wormhole join 127.0.0.1:7499 --mount DIR");
+        assertThat(created.out).contains("network atelier is up", "wormhole invite");
         var store = temporary.resolve("var/atelier/one");
         assertThat(store.resolve("start.json")).doesNotExist();
         assertThat(Files.readString(temporary.resolve("etc/atelier/one.pod.toml")))
@@ -222,7 +224,26 @@ class CliTest {
         assertThat(create("one").err).contains("the store " + store + " is not empty");
         assertThat(create("two").code).isEqualTo(4);
 
-        var joined = wormhole("join", "127.0.0.1:7499", "--mount", "mnt/two", "--name", "two");
+        var invited = wormhole("invite", "--for", "10m", "--name", "two");
+        assertThat(invited.out)
+                .isEqualTo("wormhole join 127.0.0.1:7499 --token " + "A".repeat(48) + " --name two --mount DIR\n");
+        assertThat(invited.err)
+                .startsWith("invitation 0badcafe: for one pod, until ")
+                .doesNotContain("AAAA");
+        assertThat(wormhole("invite", "--for", "10").err).contains("--for 10 lacks a unit");
+        assertThat(wormhole("invite", "--uses", "0").err).contains("--uses must be from 1");
+        assertThat(wormhole("invite", "--client").err).contains("not available yet");
+        var file = temporary.resolve("two.token");
+        var handed = wormhole("invite", "--token-file", file.toString());
+        assertThat(handed.out).isEqualTo("wormhole join 127.0.0.1:7499 --token-file two.token --mount DIR\n");
+        assertThat(Files.readString(file)).isEqualTo("A".repeat(48) + "\n");
+        assertThat(java.nio.file.attribute.PosixFilePermissions.toString(Files.getPosixFilePermissions(file)))
+                .isEqualTo("rw-------");
+        assertThat(wormhole("invite", "--token-file", file.toString()).err).contains("exists; it is not overwritten");
+        assertThat(wormhole("join", "a", "--mount", "m", "--token", "half").err).contains("this is no join token");
+
+        var joined = wormhole(
+                "join", "127.0.0.1:7499", "--mount", "mnt/two", "--name", "two", "--token-file", file.toString());
         assertThat(joined.code).as(joined.err).isEqualTo(0);
         assertThat(joined.out).contains("pod two is in network atelier, with 2 pods");
         assertThat(temporary.resolve("etc/atelier/two.pod.toml")).exists();

@@ -59,7 +59,7 @@ final class FakeDaemon {
                     Files.createDirectories(network);
                     Files.writeString(network.resolve("network.toml"), toml);
                 }
-                case StartIntent.Join(var address) -> {
+                case StartIntent.Join(var address, var _) -> {
                     if (!Files.exists(network) || HostPort.parse(address).port() == 1) {
                         start.failed("no network at " + address);
                         System.exit(1);
@@ -110,6 +110,15 @@ final class FakeDaemon {
                                     return new JsonObject();
                                 },
                         Commands.SYNC, (_, _) -> new JsonObject(),
+                        Commands.INVITE,
+                                (arguments, _) -> Json.of(new Commands.Invited(
+                                        "0badcafe",
+                                        "A".repeat(48),
+                                        "127.0.0.1:7499",
+                                        System.currentTimeMillis()
+                                                + 1000
+                                                        * Json.to(Commands.InviteArguments.class, arguments)
+                                                                .seconds())),
                         Commands.STOP,
                                 (_, _) -> {
                                     if (!pod.name().equals("deaf")) stopped.countDown();

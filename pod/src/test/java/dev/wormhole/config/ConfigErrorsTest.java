@@ -85,7 +85,7 @@ class ConfigErrorsTest {
                         "n.toml:2:9: every element of network.pods must be HOST:PORT or dns:NAME, not \"a:99999\" (has no"
                                 + " port from 0 to 65535)"),
                 Arguments.of(
-                        "[network]\njoin = \"token\"",
+                        "[network]\njoin = \"approval\"",
                         "n.toml:2:1: key network.join is not available yet (planned); remove it"),
                 Arguments.of(
                         "[network]\nprofile = \"office\"",
@@ -251,7 +251,6 @@ class ConfigErrorsTest {
                 .extracting(line -> line.split(" ", 4)[2])
                 .containsExactly(
                         "network.profile",
-                        "network.join",
                         "network.admin_pods",
                         "network.max_size",
                         "conflicts.strategy",

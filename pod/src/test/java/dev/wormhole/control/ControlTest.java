@@ -288,9 +288,14 @@ class ControlTest {
     void anIntentIsReadBackUntilItIsDone() throws Exception {
         assertThat(new DaemonStart(store).intent()).isEmpty();
         for (var intent : List.of(
-                new StartIntent.Create("demo", "[network]\nname = \"demo\"\n"), new StartIntent.Join("nas-1:7420"))) {
+                new StartIntent.Create("demo", "[network]\nname = \"demo\"\n"),
+                new StartIntent.Join("nas-1:7420", "secret"))) {
             intent.write(store);
             assertThat(new DaemonStart(store).intent()).contains(intent);
+            assertThat(java.nio.file.attribute.PosixFilePermissions.toString(
+                            Files.getPosixFilePermissions(store.resolve(StartIntent.FILE))))
+                    .isEqualTo("rw-------");
+            assertThat(intent.toString()).doesNotContain("secret");
         }
         new DaemonStart(store).intentDone();
         assertThat(new DaemonStart(store).intent()).isEmpty();

@@ -162,10 +162,29 @@ final class Testbed implements AutoCloseable {
             wormhole(arguments.toArray(String[]::new)).orFail("create on " + name);
         }
 
+        /** An invitation's token, given out by this machine's pod. */
+        String invite(String... more) {
+            var arguments = new ArrayList<>(List.of("invite", "--store", store.toString()));
+            arguments.addAll(List.of(more));
+            var line = wormhole(arguments.toArray(String[]::new))
+                    .orFail("invite on " + name)
+                    .output();
+            var matcher = java.util.regex.Pattern.compile("--token ([A-Za-z0-9_-]{48})")
+                    .matcher(line);
+            if (!matcher.find()) throw new AssertionError("no token in: " + line);
+            return matcher.group(1);
+        }
+
         void join(Machine other, String... more) {
+            joinWith(other.invite(), other, more).orFail("join on " + name);
+        }
+
+        Shell.Result joinWith(String token, Machine other, String... more) {
             var arguments = new ArrayList<>(List.of(
                     "join",
                     other.address,
+                    "--token",
+                    token,
                     "--name",
                     name,
                     "--mount",
@@ -175,7 +194,7 @@ final class Testbed implements AutoCloseable {
                     "--listen",
                     address));
             arguments.addAll(List.of(more));
-            wormhole(arguments.toArray(String[]::new)).orFail("join on " + name);
+            return wormhole(arguments.toArray(String[]::new));
         }
 
         void up() {

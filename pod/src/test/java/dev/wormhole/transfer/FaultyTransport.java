@@ -134,6 +134,11 @@ final class FaultyTransport implements Transport {
         }
 
         @Override
+        public void authenticate(Identity claimed) throws PeerRefused {
+            real.authenticate(claimed);
+        }
+
+        @Override
         public String remote() {
             return real.remote();
         }

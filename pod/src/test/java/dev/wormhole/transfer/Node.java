@@ -37,12 +37,23 @@ final class Node implements AutoCloseable {
             Peers.Limits peerLimits,
             Server.Limits serverLimits,
             SliceReceiver.Limits receiverLimits) {
+        this(number, store, peerLimits, serverLimits, receiverLimits, new TcpTransport());
+    }
+
+    /** @param listening what its server listens by */
+    Node(
+            int number,
+            ContentStore store,
+            Peers.Limits peerLimits,
+            Server.Limits serverLimits,
+            SliceReceiver.Limits receiverLimits,
+            Transport listening) {
         this.store = store;
         id = new Incarnation(number);
         identity = new Identity(NETWORK, 1, id);
         applied.set(number * 100L);
         peers = new Peers(transport, () -> identity, applied::get, peerLimits);
-        server = new Server(new TcpTransport(), () -> identity, applied::get, serverLimits);
+        server = new Server(listening, () -> identity, applied::get, serverLimits);
         sender = new SliceSender(peers, store);
         receiver = new SliceReceiver(server, peers, () -> identity, store, sender, receiverLimits);
         var _ = new SliceProvider(server, store);

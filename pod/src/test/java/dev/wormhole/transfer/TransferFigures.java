@@ -3,6 +3,7 @@ package dev.wormhole.transfer;
 
 import dev.wormhole.content.ContentStore;
 import dev.wormhole.model.SliceId;
+import dev.wormhole.security.Network;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -10,7 +11,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 
-/** Figures for a person to read, on loopback and two ends in one process; not a test. Run its main. */
+/** Figures for a person to read, on loopback and two ends in one process; not a test. Run its main,
+ * with PLAIN (the default), JDK or NATIVE. */
 final class TransferFigures {
     private static final Duration LONG = Duration.ofSeconds(30);
     private static final AtomicLong counter = new AtomicLong(1);
@@ -39,6 +41,21 @@ final class TransferFigures {
                 what, nanos[nanos.length / 2] / 1e3, nanos[nanos.length * 99 / 100] / 1e3);
     }
 
+    private static Node node(int number, Transport transport) {
+        return new Node(
+                number,
+                new MemoryStore(),
+                Peers.Limits.DEFAULT,
+                Server.Limits.DEFAULT,
+                SliceReceiver.Limits.DEFAULT,
+                transport);
+    }
+
+    /** @param kind PLAIN, or which TLS: JDK or NATIVE */
+    private static Transport transport(Network network, int number, String kind) {
+        return kind.equals("PLAIN") ? new TcpTransport() : network.transport(number, Network.Kind.valueOf(kind));
+    }
+
     private static SliceId sealed(ContentStore store, Node node, byte[] bytes) throws Exception {
         var slice = node.slice(counter.getAndIncrement());
         try (var writer = store.stage(slice, bytes.length)) {
@@ -49,14 +66,16 @@ final class TransferFigures {
     }
 
     public static void main(String[] args) throws Exception {
-        try (var a = new Node(1);
-                var b = new Node(2)) {
+        var kind = args.length == 0 ? "PLAIN" : args[0];
+        var network = new Network(Node.NETWORK);
+        try (var a = node(1, transport(network, 1, kind));
+                var b = node(2, transport(network, 2, kind))) {
             b.server.handle(300, Request::body);
             a.start();
             b.start();
             Node.introduce(a, b);
-            // The faulty transport copies; figures are of the plain one.
-            var peers = new Peers(new TcpTransport(), () -> a.identity, a.applied::get, Peers.Limits.DEFAULT);
+            // The faulty transport copies; figures are of this one.
+            var peers = new Peers(transport(network, 1, kind), () -> a.identity, a.applied::get, Peers.Limits.DEFAULT);
             peers.learn(b.id, List.of(b.address));
             var sender = new SliceSender(peers, a.store);
             var reader = new RemoteReader(peers, RemoteReader.Limits.DEFAULT);

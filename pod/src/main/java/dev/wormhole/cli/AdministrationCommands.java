@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.wormhole.cli;
+
+import dev.wormhole.config.Durations;
+import dev.wormhole.config.Names;
+import dev.wormhole.control.Commands;
+import dev.wormhole.control.ControlException;
+import dev.wormhole.control.Json;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneId;
+import java.time.format.DateTimeFormatter;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Who may come into a network. */
+final class AdministrationCommands {
+    private static final int USES_MAX = 10_000;
+    private static final Duration LIFE_MAX = Duration.ofDays(365);
+    private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm", Locale.ROOT);
+
+    private AdministrationCommands() {}
+
+    private static String time(long millis) {
+        return TIME.format(Instant.ofEpochMilli(millis).atZone(ZoneId.systemDefault()));
+    }
+
+    @Command(
+            name = "invite",
+            description = {
+                "Let other machines join the network: prints the command to paste there.",
+                "Only on an administrator's pod: the network's first, or one that an administrator made one."
+            },
+            footer = {
+                "",
+                "The token in it is a secret until it is used up. To hand it over in a file:",
+                "  wormhole invite --token-file nas-2.token",
+                "  wormhole join nas-1:7420 --token-file nas-2.token --mount /mnt/atelier"
+            })
+    static final class Invite extends Action {
+        @Mixin
+        Target.Options options = new Target.Options();
+
+        @Option(names = "--uses", paramLabel = "N", description = "How many pods may join with it. Default: 1.")
+        int uses = 1;
+
+        @Option(
+                names = "--for",
+                paramLabel = "TIME",
+                description = "How long it is valid, such as 30m or 7d. Default: 1h.")
+        String life = "1h";
+
+        @Option(names = "--name", paramLabel = "POD", description = "Only for a pod of this name.")
+        @Nullable String name;
+
+        @Option(names = "--client", description = "For a pod that stores nothing (not available yet).")
+        boolean client;
+
+        @Option(
+                names = "--token-file",
+                paramLabel = "FILE",
+                description = "Write the token to a new file, readable by you alone, instead of printing it.")
+        @Nullable Path tokenFile;
+
+        Invite(Host host) {
+            super(host);
+        }
+
+        @Override
+        int run() throws IOException, ControlException {
+            if (client)
+                throw new CliException(ExitCode.USAGE, "--client is not available yet (planned)", "leave it out");
+            if (uses < 1 || uses > USES_MAX)
+                throw new CliException(ExitCode.USAGE, "--uses must be from 1 to " + USES_MAX + ", not " + uses, "");
+            var valid = MembershipCommands.checked("--for", life, Durations::parse);
+            if (valid.compareTo(Duration.ofSeconds(1)) < 0 || valid.compareTo(LIFE_MAX) > 0)
+                throw new CliException(ExitCode.USAGE, "--for must be from 1s to 365d, not " + life, "");
+            var only = name == null ? "" : MembershipCommands.checked("--name", name, Names::check);
+            var target = Target.find(host, options, null);
+            Commands.Invited invited;
+            try (var console = new Console(host)) {
+                invited = Json.to(
+                        Commands.Invited.class,
+                        target.client()
+                                .call(
+                                        Commands.INVITE,
+                                        new Commands.InviteArguments(uses, valid.toSeconds(), only),
+                                        console));
+            }
+            var forWhom = (only.isEmpty() ? "" : " --name " + only) + " --mount DIR";
+            if (tokenFile == null) {
+                say("wormhole join " + invited.address() + " --token " + invited.token() + forWhom);
+            } else {
+                var file = host.absolute(tokenFile);
+                write(file, invited.token());
+                say("wormhole join " + invited.address() + " --token-file " + file.getFileName() + forWhom);
+            }
+            host.err()
+                    .println("invitation " + invited.id() + ": for " + (uses == 1 ? "one pod" : uses + " pods")
+                            + ", until " + time(invited.expiresMillis()) + "; whoever has it can join");
+            return ExitCode.OK;
+        }
+
+        private static void write(Path file, String token) throws IOException {
+            try (var channel = FileChannel.open(
+                    file,
+                    Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
+                    PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")))) {
+                var bytes = ByteBuffer.wrap((token + "\n").getBytes(StandardCharsets.US_ASCII));
+                while (bytes.hasRemaining()) channel.write(bytes);
+            } catch (FileAlreadyExistsException e) {
+                throw new CliException(
+                        ExitCode.REFUSED, file + " exists; it is not overwritten", "name another --token-file", e);
+            }
+        }
+    }
+
+    @Command(
+            name = "invitations",
+            description = "Show the invitations that were given out, or take one back. Their tokens are not kept.")
+    static final class Invitations extends Action {
+        @Mixin
+        Target.Options options = new Target.Options();
+
+        @Option(names = "--withdraw", paramLabel = "ID", description = "Nobody joins with this one any more.")
+        @Nullable String withdraw;
+
+        @Option(names = "--json", description = "As JSON.")
+        boolean json;
+
+        Invitations(Host host) {
+            super(host);
+        }
+
+        @Override
+        int run() throws IOException, ControlException {
+            var client = Target.find(host, options, null).client();
+            if (withdraw != null) {
+                try (var console = new Console(host)) {
+                    client.call(Commands.WITHDRAW, new Commands.InvitationId(withdraw), console);
+                }
+                say("invitation " + withdraw + " is withdrawn");
+                return ExitCode.OK;
+            }
+            var answer = client.call(Commands.INVITATIONS);
+            if (json) {
+                say(Json.pretty(answer));
+                return ExitCode.OK;
+            }
+            var list = Json.to(Commands.Invitations.class, answer).invitations();
+            if (list.isEmpty()) {
+                say("no invitations");
+                return ExitCode.OK;
+            }
+            var now = System.currentTimeMillis();
+            Console.table(
+                            List.of("ID", "LEFT>", "UNTIL", "FOR", "BY"),
+                            list.stream()
+                                    .map(each -> List.of(
+                                            each.id(),
+                                            Integer.toString(each.usesLeft()),
+                                            time(each.expiresMillis())
+                                                    + (each.expiresMillis() <= now ? " (expired)" : ""),
+                                            each.name().isEmpty() ? "any pod" : each.name(),
+                                            each.by()))
+                                    .toList())
+                    .forEach(this::say);
+            return ExitCode.OK;
+        }
+    }
+}
