@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.consensus;
 
-import java.util.List;
 import java.util.Optional;
 import javax.net.ssl.SSLEngine;
 import javax.net.ssl.SSLException;
@@ -25,7 +24,7 @@ import org.slf4j.LoggerFactory;
 public final class NativeTls {
     private static final Logger LOG = LoggerFactory.getLogger(NativeTls.class);
     private static final String PROTOCOL = "TLSv1.3";
-    private static final List<String> CIPHERS = List.of("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384");
+    // BoringSSL chooses among the ciphers of TLS 1.3 itself: all of them will do.
 
     /** Its buffers are the engine's small ones; data is encrypted between the caller's own. */
     private static final ByteBufAllocator ALLOCATOR = new UnpooledByteBufAllocator(true);
@@ -50,7 +49,6 @@ public final class NativeTls {
                     .keyManager(keys)
                     .trustManager(trust)
                     .protocols(PROTOCOL)
-                    .ciphers(CIPHERS)
                     .endpointIdentificationAlgorithm(null)
                     .sessionCacheSize(1)
                     .build();
@@ -59,7 +57,6 @@ public final class NativeTls {
                     .trustManager(trust)
                     .clientAuth(ClientAuth.OPTIONAL)
                     .protocols(PROTOCOL)
-                    .ciphers(CIPHERS)
                     .sessionCacheSize(1)
                     .build();
             return Optional.of(new NativeTls(client, server));

@@ -279,7 +279,7 @@ public sealed interface Command {
      */
     record AdmitPod(long storeToken, PodSettings settings) implements Command {}
 
-    /** The pod's own file changed. */
+    /** The pod's own file changed. Refused: ENOENT, EEXIST (name), EINVAL (name), EPERM as {@link RemovePod}. */
     record UpdatePod(Incarnation incarnation, PodSettings settings) implements Command {}
 
     /** Leaving: no new slices go there, its own are copied elsewhere; or back to being a full member. */
@@ -299,12 +299,15 @@ public sealed interface Command {
 
     /**
      * Ends a pod's membership and all its holder records. Refused with EBUSY when a slice would lose its last copy, unless
-     * forced. Unforced it reads every slice. Files whose newest bytes had no other copy go back as in {@link LoseHolder}.
+     * forced, with EPERM when the proposer is neither that pod nor an administrator, while there are
+     * any.
+     * Unforced it reads every slice. Files whose newest bytes had no other copy go back as in {@link LoseHolder}.
      */
     record RemovePod(Incarnation incarnation, boolean force) implements Command {}
 
     /**
-     * The network's configuration, whole, as its file says it. Refused with ESTALE unless it follows {@code basedOn}.
+     * The network's configuration, whole, as its file says it. Refused with ESTALE unless it follows {@code basedOn}, and with
+     * EPERM when the network has administrators and the proposer is none.
      * Outcome value: its version.
      */
     record Configure(long basedOn, String toml) implements Command {}

@@ -45,6 +45,28 @@ final class InvitationChanges {
         return count[0];
     }
 
+    /**
+     * Once a network has administrators, they alone change its configuration and its other pods; each pod may say of itself that
+     * it changes or goes.
+     */
+    boolean permits(Command command) {
+        return switch (command) {
+            case Command.Configure _ -> administers();
+            case Command.RemovePod c -> c.incarnation().equals(proposer) || administers();
+            case Command.SetDraining c -> c.incarnation().equals(proposer) || administers();
+            case Command.UpdatePod c -> c.incarnation().equals(proposer) || administers();
+            default -> true;
+        };
+    }
+
+    boolean hasAdministrators() {
+        return administrators() > 0;
+    }
+
+    private boolean administers() {
+        return proposerIsAdministrator() || administrators() == 0;
+    }
+
     Outcome setAdministrator(Command.SetAdministrator c) {
         int count = administrators();
         // The founder names itself; from then on administrators name each other.
@@ -56,6 +78,7 @@ final class InvitationChanges {
             if (count == 1) return refused(Errno.EBUSY);
             state.remove(key);
         }
+        state.changes.add(new Change.PodsChanged());
         return DONE;
     }
 

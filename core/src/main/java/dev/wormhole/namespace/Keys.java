@@ -34,6 +34,7 @@ final class Keys {
     static final char ADMINISTRATOR = 'v';
     static final char INVITATION = 'c';
     static final char POD_KEY = 'f';
+    static final char AUDIT = 'r';
     static final char META = 'm';
 
     /** Applied index and digest: the only row that is not part of the digest. */
@@ -46,6 +47,8 @@ final class Keys {
     static final byte[] ELAPSED = meta('e');
     static final byte[] ALLOCATOR = meta('n');
     static final byte[] GENERATION = meta('g');
+    /** How many acts of administration there were. */
+    static final byte[] AUDITED = meta('r');
 
     /** The first and the last key that can belong to the group, exclusive at the end. */
     static final byte[] FIRST = {GROUP >> 8, GROUP};

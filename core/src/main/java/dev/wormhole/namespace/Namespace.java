@@ -236,6 +236,7 @@ public final class Namespace {
         final LockChanges locks;
         final MemberChanges members;
         final InvitationChanges invitations;
+        final Audit audit;
         int level;
         boolean diverged;
 
@@ -248,6 +249,7 @@ public final class Namespace {
             locks = new LockChanges(state, session == null ? null : session.incarnation());
             tree = new TreeChanges(state, content, locks);
             members = new MemberChanges(state, tree, content, locks);
+            audit = new Audit(state, session == null ? null : session.incarnation());
             invitations = new InvitationChanges(state, members, session == null ? null : session.incarnation());
             level = heads.level();
         }
@@ -285,8 +287,18 @@ public final class Namespace {
         }
 
         private Outcome apply(Command command) {
+            Audit.Intent intent = audit.intent(command);
+            if (intent == null) return change(command);
+            String by = audit.proposerName();
+            Outcome outcome = change(command);
+            if (outcome instanceof Outcome.Done && invitations.hasAdministrators()) audit.note(intent, by);
+            return outcome;
+        }
+
+        private Outcome change(Command command) {
             InodeId written = written(command);
             if (written != null && locks.isFenced(written)) return new Outcome.Refused(Errno.EIO);
+            if (!invitations.permits(command)) return new Outcome.Refused(Errno.EPERM);
             return switch (command) {
                 case Command.Create c -> tree.create(c);
                 case Command.CreateOrphan c -> tree.createOrphan(c);

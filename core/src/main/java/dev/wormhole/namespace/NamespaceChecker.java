@@ -437,6 +437,15 @@ public final class NamespaceChecker {
             if (table.get(Keys.of(Keys.POD, Keys.id(key, 0))) == null)
                 found("the key of p" + Keys.id(key, 0) + ", which is no member");
         });
+        byte[] audited = table.get(Keys.AUDITED);
+        long acts = audited == null ? 0 : Rows.number(audited, 0);
+        long[] next = {Math.max(0, acts - AuditRecord.COUNT_MAX) + 1};
+        each(Keys.AUDIT, (key, row) -> {
+            AuditRecord record = AuditRecord.decode(Keys.id(key, 0), row);
+            if (record.sequence() != next[0]) found("act " + record.sequence() + " where " + next[0] + " should be");
+            next[0] = record.sequence() + 1;
+        });
+        if (next[0] != acts + 1) found("acts up to " + (next[0] - 1) + ", should be " + acts);
         int[] invitations = new int[1];
         each(Keys.INVITATION, (key, row) -> {
             invitations[0]++;

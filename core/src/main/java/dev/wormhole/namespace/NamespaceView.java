@@ -76,6 +76,9 @@ public interface NamespaceView {
     /** All invitations that are kept, those that are used up or expired among them. */
     List<Invitation> invitations();
 
+    /** The newest acts of administration, the newest last, at most so many. */
+    List<AuditRecord> audit(int limit);
+
     /** The last incarnation that was granted, 0 for none: whoever has it or a lower one and is no member was removed. */
     int lastGranted();
 

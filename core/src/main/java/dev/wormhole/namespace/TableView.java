@@ -273,6 +273,18 @@ final class TableView implements NamespaceView {
     }
 
     @Override
+    public List<AuditRecord> audit(int limit) {
+        var records = new ArrayList<AuditRecord>();
+        byte[] count = table.get(Keys.AUDITED);
+        if (count == null || limit <= 0) return records;
+        byte[] from = Keys.of(Keys.AUDIT, Math.max(0, Rows.number(count, 0) - limit) + 1);
+        try (Table.Scan scan = table.scan(from, Keys.after(Keys.table(Keys.AUDIT)))) {
+            while (scan.next()) records.add(AuditRecord.decode(Keys.id(scan.key(), 0), scan.value()));
+        }
+        return records;
+    }
+
+    @Override
     public int lastGranted() {
         byte[] row = table.get(Keys.ALLOCATOR);
         return row == null ? 0 : (int) Rows.number(row, 0);

@@ -64,6 +64,63 @@ final class InvitationsTest {
         log.check();
     }
 
+    /** A pod may change and leave by itself; all else is the administrators'. */
+    @Test
+    void onceThereAreAdministratorsOnlyTheyChangeTheNetwork() {
+        Incarnation second = log.admit("second");
+        Incarnation third = log.admit("third");
+        log.done(new Command.Configure(0, "a"));
+        administer();
+        log.done(new Command.Configure(1, "b"));
+        log.session = log.open(second, 1, 0);
+        log.sequence = 0;
+        log.refused(new Command.Configure(2, "c"), Errno.EPERM);
+        log.refused(new Command.RemovePod(third, true), Errno.EPERM);
+        log.refused(new Command.SetDraining(third, true), Errno.EPERM);
+        var settings = new PodSettings("other", PodSettings.Role.STORAGE, false, "", List.of("b:1"), 1L << 40);
+        log.refused(new Command.UpdatePod(third, settings), Errno.EPERM);
+        log.done(new Command.UpdatePod(second, settings));
+        log.done(new Command.SetDraining(second, true));
+        log.done(new Command.RemovePod(second, true));
+        assertThat(log.view().pods()).hasSize(2);
+        log.check();
+    }
+
+    @Test
+    void whatAdministratorsDoIsWrittenDownOnce() {
+        log.done(new Command.Configure(0, "a")); // nobody administers yet
+        administer();
+        log.done(invite(1, 2, ""));
+        log.refused(invite(1, 2, ""), Errno.EEXIST);
+        log.done(join(1, "a", hash(1), NOW));
+        log.done(join(1, "a", hash(1), NOW));
+        log.done(new Command.Withdraw(hash(1)));
+        log.done(new Command.Configure(1, "b"));
+        log.done(new Command.RemovePod(new Incarnation(2), true));
+        assertThat(log.view().audit(100))
+                .extracting(each -> each.sequence() + " " + each.by() + " " + each.act() + " " + each.subject())
+                .containsExactly(
+                        "1 pod1 MADE_ADMINISTRATOR pod1",
+                        "2 pod1 INVITED 01010101",
+                        "3 pod1 LET_IN a",
+                        "4 pod1 WITHDREW 01010101",
+                        "5 pod1 CONFIGURED version 2",
+                        "6 pod1 REMOVED a");
+        assertThat(log.view().audit(2)).extracting(AuditRecord::sequence).containsExactly(5L, 6L);
+        log.check();
+    }
+
+    @Test
+    void theOldestActsMakeRoom() {
+        administer();
+        for (int i = 0; i < AuditRecord.COUNT_MAX + 3; i++) log.done(new Command.Configure(i, "a"));
+        var kept = log.view().audit(Integer.MAX_VALUE);
+        assertThat(kept).hasSize(AuditRecord.COUNT_MAX);
+        assertThat(kept.getFirst().sequence()).isEqualTo(5);
+        assertThat(kept.getLast().subject()).isEqualTo("version " + (AuditRecord.COUNT_MAX + 3));
+        log.check();
+    }
+
     @Test
     void eachUseCountsOnceAndTheLastOneIsTheLast() {
         administer();

@@ -181,4 +181,207 @@ final class AdministrationCommands {
             return ExitCode.OK;
         }
     }
+
+    @Command(
+            name = "administrators",
+            description = {
+                "Show whose pods may let others in and change the network, or change that.",
+                "The pod that is added fetches the authority's key as soon as it is reachable."
+            })
+    static final class Administrators extends Action {
+        @Mixin
+        Target.Options options = new Target.Options();
+
+        @Option(names = "--add", paramLabel = "POD", description = "Make this pod an administrator's.")
+        @Nullable String add;
+
+        @Option(names = "--remove", paramLabel = "POD", description = "Make this pod an ordinary one.")
+        @Nullable String remove;
+
+        Administrators(Host host) {
+            super(host);
+        }
+
+        @Override
+        int run() throws IOException, ControlException {
+            var client = Target.find(host, options, null).client();
+            if (add != null && remove != null)
+                throw new CliException(ExitCode.USAGE, "--add and --remove are two commands", "");
+            var name = add != null ? add : remove;
+            if (name == null) {
+                Json.to(Commands.Administrators.class, client.call(Commands.ADMINISTRATORS))
+                        .pods()
+                        .forEach(this::say);
+                return ExitCode.OK;
+            }
+            try (var console = new Console(host)) {
+                client.call(
+                        Commands.SET_ADMINISTRATOR, new Commands.AdministratorArguments(name, add != null), console);
+            }
+            say("pod " + name + (add != null ? " is an administrator's now" : " is an ordinary pod now"));
+            if (remove != null)
+                host.err()
+                        .println("it keeps its copy of the authority's key: if that machine is not to be trusted,"
+                                + " make the network anew");
+            return ExitCode.OK;
+        }
+    }
+
+    @Command(
+            name = "revoke",
+            description = {
+                "Throw a pod out of the network for good, at once: a stolen or broken machine.",
+                "Every pod drops it and refuses it from then on; what it held counts as lost and is copied anew."
+            })
+    static final class Revoke extends Action {
+        @Mixin
+        Target.Options options = new Target.Options();
+
+        @picocli.CommandLine.Parameters(paramLabel = "POD", description = "Its name.")
+        @SuppressWarnings("NullAway.Init") // picocli sets it
+        String name;
+
+        @Option(names = "--yes", description = "Do not ask.")
+        boolean yes;
+
+        Revoke(Host host) {
+            super(host);
+        }
+
+        @Override
+        int run() throws IOException, ControlException {
+            var target = Target.find(host, options, null);
+            if (!yes && !host.agrees("Throw pod " + name + " out, and count as lost what only it holds?"))
+                throw new CliException(
+                        ExitCode.REFUSED, "nothing was done", "say --yes to revoke " + name + " without being asked");
+            Commands.Revoked revoked;
+            try (var console = new Console(host)) {
+                revoked = Json.to(
+                        Commands.Revoked.class,
+                        target.client().call(Commands.REVOKE, new Commands.PodArgument(name), console));
+            }
+            say("pod " + name + " is out; the others refuse it");
+            if (revoked.hadAuthority())
+                host.err()
+                        .println("it had the authority's key: whoever has that machine can make pods of this network;"
+                                + " if it is in wrong hands, copy the files out and make the network anew");
+            return ExitCode.OK;
+        }
+    }
+
+    @Command(name = "audit", description = "Show who let pods in, threw them out, and changed the network, and when.")
+    static final class Audit extends Action {
+        @Mixin
+        Target.Options options = new Target.Options();
+
+        @Option(names = "--json", description = "As JSON.")
+        boolean json;
+
+        Audit(Host host) {
+            super(host);
+        }
+
+        @Override
+        int run() throws IOException, ControlException {
+            var answer = Target.find(host, options, null).client().call(Commands.AUDIT);
+            if (json) {
+                say(Json.pretty(answer));
+                return ExitCode.OK;
+            }
+            Console.table(
+                            List.of("#>", "WHEN", "BY", "WHAT", "WHOM"),
+                            Json.to(Commands.AuditLog.class, answer).acts().stream()
+                                    .map(each -> List.of(
+                                            Long.toString(each.number()),
+                                            time(each.millis()),
+                                            each.by(),
+                                            each.act(),
+                                            each.subject()))
+                                    .toList())
+                    .forEach(this::say);
+            return ExitCode.OK;
+        }
+    }
+
+    @Command(
+            name = "requests",
+            description = "Show the machines that wait for an administrator's yes (network.join = \"approval\").")
+    static final class Requests extends Action {
+        @Mixin
+        Target.Options options = new Target.Options();
+
+        @Option(names = "--json", description = "As JSON.")
+        boolean json;
+
+        Requests(Host host) {
+            super(host);
+        }
+
+        @Override
+        int run() throws IOException, ControlException {
+            var answer = Target.find(host, options, null).client().call(Commands.REQUESTS);
+            if (json) {
+                say(Json.pretty(answer));
+                return ExitCode.OK;
+            }
+            var list = Json.to(Commands.Requests.class, answer).requests();
+            if (list.isEmpty()) {
+                say("no requests");
+                return ExitCode.OK;
+            }
+            Console.table(
+                            List.of("POD", "FINGERPRINT", "FROM"),
+                            list.stream()
+                                    .map(each -> List.of(each.name(), each.fingerprint(), each.from()))
+                                    .toList())
+                    .forEach(this::say);
+            return ExitCode.OK;
+        }
+    }
+
+    /** Yes or no. */
+    private abstract static class Decide extends Action {
+        @Mixin
+        Target.Options options = new Target.Options();
+
+        @picocli.CommandLine.Parameters(paramLabel = "POD", description = "Its name, or its fingerprint.")
+        @SuppressWarnings("NullAway.Init") // picocli sets it
+        String name;
+
+        private final boolean yes;
+
+        Decide(Host host, boolean yes) {
+            super(host);
+            this.yes = yes;
+        }
+
+        @Override
+        int run() throws IOException, ControlException {
+            var client = Target.find(host, options, null).client();
+            try (var console = new Console(host)) {
+                client.call(Commands.DECIDE, new Commands.DecideArguments(name, yes), console);
+            }
+            say(yes ? name + " may join; it is let in when it asks again" : name + " is refused");
+            return ExitCode.OK;
+        }
+    }
+
+    @Command(
+            name = "approve",
+            description = {
+                "Let in a machine that waits (network.join = \"approval\").",
+                "Compare its fingerprint in wormhole requests with the one that the machine shows."
+            })
+    static final class Approve extends Decide {
+        Approve(Host host) {
+            super(host, true);
+        }
+    }
+
+    @Command(name = "refuse", description = "Turn away a machine that waits (network.join = \"approval\").")
+    static final class Refuse extends Decide {
+        Refuse(Host host) {
+            super(host, false);
+        }
+    }
 }

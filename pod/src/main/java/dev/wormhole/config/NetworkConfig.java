@@ -49,7 +49,7 @@ public record NetworkConfig(
      * @param name 1-63 of [a-z0-9-], unique on every machine that takes part
      * @param pods where pods of the network are found
      * @param profile, adminPods, maxSize not available yet: empty
-     * @param join who may add a pod; not yet {@link Join#APPROVAL}
+     * @param join who may add a pod
      */
     public record Network(
             String name,
@@ -115,6 +115,7 @@ public record NetworkConfig(
     public enum Join {
         /** Who has an invitation of an administrator. */
         TOKEN,
+        /** Whom an administrator says yes to while it waits; and who has an invitation. */
         APPROVAL,
         /** Nobody. */
         CLOSED,
@@ -212,7 +213,6 @@ public record NetworkConfig(
                 section.list("pods", NetworkConfig::seed, "HOST:PORT or dns:NAME"),
                 section.optional("max_size", Size::parse, "a size such as \"20TB\""));
         section.notYet("profile", true);
-        section.notYet("join", network.join == Join.APPROVAL);
         section.notYet("admin_pods", !network.adminPods.isEmpty());
         section.notYet("max_size", true);
         return network;

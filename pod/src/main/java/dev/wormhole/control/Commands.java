@@ -32,7 +32,65 @@ public final class Commands {
     /** {@link InvitationId} -> {}: ends an invitation; asked of an administrator's pod. */
     public static final String WITHDRAW = "withdraw";
 
+    /** {} -> {@link AuditLog}: who did what to the network. */
+    public static final String AUDIT = "audit";
+    /** {} -> {@link Administrators}. */
+    public static final String ADMINISTRATORS = "administrators";
+    /** {@link AdministratorArguments} -> {}: asked of an administrator's pod. */
+    public static final String SET_ADMINISTRATOR = "set-administrator";
+    /** {@link PodArgument} -> {@link Revoked}: every pod refuses it from now on; asked of an administrator's pod. */
+    public static final String REVOKE = "revoke";
+
+    /** {} -> {@link Requests}: machines that wait for a yes; asked of an administrator's pod. */
+    public static final String REQUESTS = "requests";
+    /** {@link DecideArguments} -> {}: says yes or no to one of them; asked of an administrator's pod. */
+    public static final String DECIDE = "decide";
+
     private Commands() {}
+
+    public record Requests(List<Request> requests) {
+        public Requests {
+            requests = list(requests);
+        }
+
+        /**
+         * @param fingerprint of the machine's key; it shows the same one while it waits
+         * @param from the address that it asked from
+         */
+        public record Request(String name, String fingerprint, String from) {}
+    }
+
+    /** @param pod its name, or its fingerprint where two have one name */
+    public record DecideArguments(String pod, boolean yes) {}
+
+    /** @param pods names of the pods */
+    public record Administrators(List<String> pods) {
+        public Administrators {
+            pods = list(pods);
+        }
+    }
+
+    /** Newest last. */
+    public record AuditLog(List<Act> acts) {
+        public AuditLog {
+            acts = list(acts);
+        }
+
+        /**
+         * @param millis since the epoch
+         * @param by the pod that asked for it
+         * @param act a word such as {@code invited}
+         */
+        public record Act(long number, long millis, String by, String act, String subject) {}
+    }
+
+    public record AdministratorArguments(String pod, boolean administrator) {}
+
+    /** @param pod a name */
+    public record PodArgument(String pod) {}
+
+    /** @param hadAuthority it was an administrator's pod: whoever has it can make pods */
+    public record Revoked(boolean hadAuthority) {}
 
     /**
      * @param uses how many pods may join

@@ -29,9 +29,19 @@ final class Calls {
     /** Who begins to lead asks how a pod is, and when it last followed an older leader. */
     static final int LEADS = Kinds.KINDS_FREE + 8;
 
+    /** The authority's key, from one administrator's pod to another. */
+    static final int AUTHORITY = Kinds.KINDS_FREE + 9;
+
+    /** Machines that wait for an administrator's yes at the pod asked. */
+    static final int REQUESTS = Kinds.KINDS_FREE + 10;
+    /** An administrator's yes or no to one of them. */
+    static final int DECIDE = Kinds.KINDS_FREE + 11;
+
     static final int NOT_LEADER = PeerRefused.CODES_FREE;
     /** The pod asked cannot certify others. */
     static final int NO_AUTHORITY = PeerRefused.CODES_FREE + 1;
+    /** The machine's request waits for an administrator: ask again. */
+    static final int WAITING = PeerRefused.CODES_FREE + 2;
 
     static final Duration SUBMIT_DEADLINE = Duration.ofSeconds(2);
     static final Duration BARRIER_DEADLINE = Duration.ofMillis(500);
@@ -43,6 +53,8 @@ final class Calls {
     static final Duration TOLD_DEADLINE = Duration.ofMillis(1000);
 
     static final Duration LEADS_DEADLINE = Duration.ofMillis(1000);
+
+    static final Duration AUTHORITY_DEADLINE = Duration.ofSeconds(5);
 
     private Calls() {}
 }

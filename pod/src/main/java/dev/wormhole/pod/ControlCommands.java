@@ -15,6 +15,7 @@ import dev.wormhole.model.HolderState;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
+import dev.wormhole.namespace.AuditRecord;
 import dev.wormhole.namespace.Command;
 import dev.wormhole.namespace.Invitation;
 import dev.wormhole.namespace.NamespaceView;
@@ -79,6 +80,18 @@ final class ControlCommands {
         handlers.put(
                 Commands.INVITE,
                 (arguments, progress) -> Json.of(invite(Json.to(Commands.InviteArguments.class, arguments))));
+        handlers.put(Commands.REQUESTS, (arguments, progress) -> Json.of(requests()));
+        handlers.put(Commands.DECIDE, (arguments, progress) -> {
+            decide(Json.to(Commands.DecideArguments.class, arguments));
+            return Json.of(new Empty());
+        });
+        handlers.put(Commands.AUDIT, (arguments, progress) -> Json.of(audit()));
+        handlers.put(Commands.ADMINISTRATORS, (arguments, progress) -> Json.of(administrators()));
+        handlers.put(Commands.SET_ADMINISTRATOR, (arguments, progress) -> {
+            setAdministrator(Json.to(Commands.AdministratorArguments.class, arguments));
+            return Json.of(new Empty());
+        });
+        handlers.put(Commands.REVOKE, (arguments, progress) -> Json.of(revoke(Json.text(arguments, "pod"))));
         handlers.put(Commands.INVITATIONS, (arguments, progress) -> Json.of(invitations()));
         handlers.put(Commands.WITHDRAW, (arguments, progress) -> {
             withdraw(Json.text(arguments, "id"));
@@ -138,6 +151,7 @@ final class ControlCommands {
         if (NetworkConfig.parse("network.toml", toml) instanceof Parsed.Bad<NetworkConfig> bad)
             throw new ControlException(ControlException.BAD_REQUEST, bad.report(), "nothing was changed");
         parts.log().barrier();
+        checkAdministrator(parts);
         var outcome = propose(
                 parts, new Command.Configure(parts.log().view().configuration().version(), toml));
         if (outcome instanceof Outcome.Refused)
@@ -183,6 +197,96 @@ final class ControlCommands {
             throw new ControlException(ControlException.FAILED, "the invitation is gone already", "try again");
         return new Commands.Invited(
                 made.id(), token.text(), self.settings().addresses().getFirst(), expires);
+    }
+
+    private static PodRecord named(Pod.Parts parts, String name) throws ControlException {
+        for (PodRecord each : parts.log().view().pods())
+            if (each.settings().name().equals(name)) return each;
+        throw new ControlException(ControlException.NOT_FOUND, "there is no pod named " + name, "see wormhole pods");
+    }
+
+    private Commands.Administrators administrators() throws ControlException {
+        var parts = parts();
+        return new Commands.Administrators(parts.log().view().administrators().stream()
+                .map(parts.cluster()::name)
+                .toList());
+    }
+
+    private Commands.Requests requests() throws ControlException, InterruptedException, IOException {
+        var parts = parts();
+        parts.log().barrier();
+        checkAdministrator(parts);
+        return new Commands.Requests(parts.requests().waiting().stream()
+                .map(each -> new Commands.Requests.Request(each.name(), each.fingerprint(), each.from()))
+                .toList());
+    }
+
+    private void decide(Commands.DecideArguments wanted) throws ControlException, InterruptedException, IOException {
+        var parts = parts();
+        parts.log().barrier();
+        checkAdministrator(parts);
+        var found = parts.requests().waiting().stream()
+                .filter(each ->
+                        each.name().equals(wanted.pod()) || each.fingerprint().equals(wanted.pod()))
+                .toList();
+        if (found.size() > 1)
+            throw new ControlException(
+                    ControlException.REFUSED,
+                    "several machines wait under the name " + wanted.pod(),
+                    "name one by its fingerprint: see wormhole requests");
+        if (found.isEmpty() || !parts.requests().decide(found.getFirst(), wanted.yes()))
+            throw new ControlException(
+                    ControlException.NOT_FOUND,
+                    "no machine waits under the name " + wanted.pod(),
+                    "see wormhole requests");
+    }
+
+    private Commands.AuditLog audit() throws ControlException {
+        return new Commands.AuditLog(parts().log().view().audit(AuditRecord.COUNT_MAX).stream()
+                .map(each -> new Commands.AuditLog.Act(
+                        each.sequence(),
+                        TimeUnit.NANOSECONDS.toMillis(each.nanos()),
+                        each.by(),
+                        each.act().name().toLowerCase(Locale.ROOT).replace('_', ' '),
+                        each.subject()))
+                .toList());
+    }
+
+    private void setAdministrator(Commands.AdministratorArguments wanted)
+            throws ControlException, InterruptedException, IOException {
+        var parts = parts();
+        parts.log().barrier();
+        checkAdministrator(parts);
+        var pod = named(parts, wanted.pod());
+        var command = new Command.SetAdministrator(pod.incarnation(), wanted.administrator());
+        if (propose(parts, command) instanceof Outcome.Refused(var errno))
+            throw new ControlException(
+                    ControlException.REFUSED,
+                    errno == Errno.EBUSY
+                            ? wanted.pod() + " is the only administrator's pod"
+                            : "the network refused: " + errno,
+                    errno == Errno.EBUSY ? "make another one first: wormhole administrators --add POD" : "");
+    }
+
+    private Commands.Revoked revoke(String name) throws ControlException, InterruptedException, IOException {
+        var parts = parts();
+        parts.log().barrier();
+        checkAdministrator(parts);
+        var pod = named(parts, name);
+        if (pod.incarnation().equals(parts.header().incarnation()))
+            throw new ControlException(
+                    ControlException.REFUSED, "a pod does not revoke itself", "to leave the network: wormhole leave");
+        var voters = parts.log().raft().voters();
+        if (voters.size() == 1 && voters.contains(pod.incarnation()))
+            throw new ControlException(
+                    ControlException.REFUSED,
+                    name + " has the network's only vote: nothing can be decided without it",
+                    "if it still runs and is yours: wormhole leave on it");
+        boolean hadAuthority = parts.log().view().administrators().contains(pod.incarnation());
+        if (propose(parts, new Command.RemovePod(pod.incarnation(), true)) instanceof Outcome.Refused(var errno))
+            throw new ControlException(ControlException.REFUSED, "the network refused: " + errno, "");
+        parts.repairer().lookAgain();
+        return new Commands.Revoked(hadAuthority);
     }
 
     private static void checkAdministrator(Pod.Parts parts) throws ControlException {
@@ -322,6 +426,12 @@ final class ControlCommands {
                     "this is the network's last pod: its data would be lost",
                     "to end the network: wormhole destroy");
         Incarnation incarnation = leaver.incarnation();
+        if (!self) checkAdministrator(parts);
+        if (log.view().administrators().equals(java.util.List.of(incarnation)))
+            throw new ControlException(
+                    ControlException.REFUSED,
+                    leaver.settings().name() + " is the only administrator's pod: nobody could be invited any more",
+                    "make another one first: wormhole administrators --add POD");
         checkRoom(parts, leaver);
         propose(parts, new Command.SetDraining(incarnation, true));
         if (self) pod.leaving(true);

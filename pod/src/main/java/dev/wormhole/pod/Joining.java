@@ -38,6 +38,7 @@ import java.util.UUID;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
@@ -49,6 +50,9 @@ final class Joining {
     private static final Logger LOG = Logger.getLogger(Joining.class.getName());
     private static final Duration DEADLINE = Duration.ofSeconds(20);
     private static final Duration DECISION_MAX = Duration.ofSeconds(10);
+    /** Who waits for approval asks this often. */
+    private static final Duration ASK_AGAIN = Duration.ofSeconds(1);
+
     private static final int LIST_MAX = 10_000;
     private static final int TEXT_MAX = 1 << 20;
     private static final int CERTIFICATE_BYTES_MAX = 8192;
@@ -81,9 +85,31 @@ final class Joining {
     /**
      * Asks at an address; the same keys get the same answer.
      *
-     * @param token what was given out for this machine; without one the network is believed at sight, and must be open
+     * @param token what was given out for this machine; without one the network is believed at sight, and must be open, or an
+     *     administrator must say yes
+     * @param waiting told while an administrator is waited for
      */
-    static Welcome ask(KeyFiles files, String address, Optional<JoinToken> token, PodSettings settings)
+    static Welcome ask(
+            KeyFiles files, String address, Optional<JoinToken> token, PodSettings settings, Consumer<String> waiting)
+            throws IOException, InterruptedException {
+        while (true) {
+            try {
+                return askOnce(files, address, token, settings);
+            } catch (PeerRefused wait) {
+                if (wait.code() != Calls.WAITING) throw refused(address, wait);
+                waiting.accept(wait.getMessage() + "; this machine's fingerprint: "
+                        + Keys.fingerprint(files.ownKeys().getPublic()));
+                Thread.sleep(ASK_AGAIN);
+            }
+        }
+    }
+
+    private static IOException refused(String address, Throwable why) {
+        return new IOException("the pod at " + address + " did not admit this one: " + why.getMessage());
+    }
+
+    /** @throws PeerRefused with the network's own words */
+    private static Welcome askOnce(KeyFiles files, String address, Optional<JoinToken> token, PodSettings settings)
             throws IOException, InterruptedException {
         var keys = files.ownKeys();
         var said = Messages.writer();
@@ -106,7 +132,8 @@ final class Joining {
         } catch (GeneralSecurityException e) {
             throw new IOException("the pod at " + address + " gave out a useless certificate: " + e.getMessage(), e);
         } catch (ExecutionException failure) {
-            throw new IOException("the pod at " + address + " did not admit this one: " + Causes.message(failure));
+            if (failure.getCause() instanceof PeerRefused refused) throw refused;
+            throw refused(address, new IOException(Causes.message(failure)));
         } catch (TimeoutException late) {
             throw new IOException("the pod at " + address + " did not answer");
         }
@@ -115,22 +142,34 @@ final class Joining {
     /**
      * Answers those who ask; on a pod without the authority's key, by asking an administrator's pod.
      *
-     * @param authority empty where this pod has no key of it
+     * @param key this pod's, where it has it
      */
     static void serve(
             Server server,
             PodLog log,
             Peers peers,
             NetworkSettings network,
-            Optional<Authority> authority,
+            Approvals approvals,
+            AuthorityKey key,
             String networkName,
             UUID networkId,
             long generation) {
         server.handle(
                 Calls.JOIN,
-                request -> authority.isPresent()
-                        ? admit(request, log, network, authority.get(), networkName, networkId, generation)
-                        : forward(request, log, peers),
+                request -> {
+                    var authority = key.get();
+                    return authority.isPresent()
+                            ? admit(
+                                    request,
+                                    log,
+                                    network,
+                                    approvals,
+                                    authority.get(),
+                                    networkName,
+                                    networkId,
+                                    generation)
+                            : forward(request, log, peers);
+                },
                 Server.Option.STRANGERS);
     }
 
@@ -160,6 +199,7 @@ final class Joining {
             Request request,
             PodLog log,
             NetworkSettings network,
+            Approvals approvals,
             Authority authority,
             String networkName,
             UUID networkId,
@@ -183,7 +223,9 @@ final class Joining {
         if (strategy == NetworkConfig.Join.CLOSED)
             throw new PeerRefused(PeerRefused.UNAUTHENTICATED, "the network takes no pods: network.join is \"closed\"");
         var token = asked.tokenId();
-        if (token.isEmpty() && strategy != NetworkConfig.Join.OPEN)
+        if (token.isEmpty() && strategy == NetworkConfig.Join.APPROVAL)
+            awaitApproval(approvals, key, settings, request);
+        else if (token.isEmpty() && strategy != NetworkConfig.Join.OPEN)
             throw new PeerRefused(
                     PeerRefused.UNAUTHENTICATED,
                     "the network wants an invitation: on an administrator's pod, wormhole invite prints the command");
@@ -218,6 +260,22 @@ final class Joining {
                 throw new PeerRefused(PeerRefused.UNAUTHENTICATED, reason(errno, settings, token, log));
             }
         };
+    }
+
+    /** Returns when an administrator has said yes. */
+    private static void awaitApproval(Approvals approvals, PublicKey key, PodSettings settings, Request request)
+            throws PeerRefused {
+        var waiting = new Approvals.Waiting(settings.name(), Keys.fingerprint(key), request.remote());
+        switch (approvals.ask(Keys.hash(key), waiting)) {
+            case YES -> {}
+            case NO -> throw new PeerRefused(PeerRefused.UNAUTHENTICATED, "an administrator refused it");
+            case TOO_MANY ->
+                throw new PeerRefused(PeerRefused.OVERLOADED, "too many machines wait for approval; try again later");
+            case WAIT ->
+                throw new PeerRefused(
+                        Calls.WAITING,
+                        "waiting for an administrator: wormhole approve " + settings.name() + " on their pod");
+        }
     }
 
     private static String reason(Errno errno, PodSettings settings, Optional<byte[]> token, PodLog log) {

@@ -31,6 +31,7 @@ import dev.wormhole.security.JoinToken;
 import dev.wormhole.security.KeyFiles;
 import dev.wormhole.security.PodIdentity;
 import dev.wormhole.transfer.Identity;
+import dev.wormhole.transfer.PeerRefused;
 import dev.wormhole.transfer.Peers;
 import dev.wormhole.transfer.RemoteReader;
 import dev.wormhole.transfer.Server;
@@ -58,6 +59,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import org.jspecify.annotations.Nullable;
@@ -88,6 +90,7 @@ final class Pod {
     private final AtomicBoolean stopping = new AtomicBoolean();
     private volatile PodState.Stage stage = PodState.Stage.STARTING;
     private volatile String doing = "starting";
+    private final AtomicReference<String> lastRefusal = new AtomicReference<>("");
     private volatile boolean frozen;
     private final CompletableFuture<Void> ready = new CompletableFuture<>();
     private volatile @Nullable Parts parts;
@@ -96,6 +99,7 @@ final class Pod {
     record Parts(
             StoreHeader header,
             Secure secure,
+            JoinRequests requests,
             PodLog log,
             ClusterView cluster,
             NetworkSettings settings,
@@ -151,7 +155,8 @@ final class Pod {
                 }
                 case StartIntent.Join(var address, var token) -> {
                     doing("asking " + address + " to be admitted");
-                    var welcome = Joining.ask(keys, HostPort.parse(address).toString(), token(token), settings);
+                    var welcome =
+                            Joining.ask(keys, HostPort.parse(address).toString(), token(token), settings, this::doing);
                     keys.write(welcome.certificate(), welcome.authority());
                     var made = new StoreHeader(
                             welcome.networkName(),
@@ -222,6 +227,7 @@ final class Pod {
         };
         var peers = new Peers(transport, () -> identity, appliedIndex, Peers.Limits.DEFAULT);
         closeLater(peers);
+        peers.onRefused(this::refusedByOthers);
         var server = new Server(transport, () -> identity, appliedIndex, Server.Limits.DEFAULT);
         closeLater(server);
         server.onPeer(peers::heard);
@@ -270,7 +276,13 @@ final class Pod {
                 network::get,
                 files::acknowledgeableIndex,
                 this::lostNetwork);
-        parts = new Parts(header, secure, log, cluster, network, slices, replication, repairer, steward, peers, files);
+        var authorityKey = new AuthorityKey(self, secure, log, peers);
+        closeLater(authorityKey);
+        authorityKey.serve(server);
+        var requests = new JoinRequests(new Approvals(System::nanoTime), log, peers);
+        requests.serve(server);
+        parts = new Parts(
+                header, secure, requests, log, cluster, network, slices, replication, repairer, steward, peers, files);
 
         for (var pod : met) peers.learn(pod.incarnation(), pod.addresses());
         learn(log, peers, server, cluster, secure.admission());
@@ -280,6 +292,7 @@ final class Pod {
                 if (change instanceof Change.Configured || change instanceof Change.Replaced) network.refresh();
                 if (change instanceof Change.PodsChanged || change instanceof Change.Replaced)
                     learn(log, peers, server, cluster, secure.admission());
+                if (change instanceof Change.PodsChanged || change instanceof Change.Replaced) authorityKey.look();
             }
             files.changed(index, changes, own);
             custodian.changed(changes);
@@ -311,7 +324,8 @@ final class Pod {
                 log,
                 peers,
                 network,
-                secure.files().authority(),
+                requests.approvals(),
+                authorityKey,
                 header.networkName(),
                 header.networkId(),
                 header.generation());
@@ -342,6 +356,7 @@ final class Pod {
             tellSettings(log, self, settings);
             repairer.start();
             custodian.start();
+            authorityKey.look();
         });
         closeLater(this::handOver);
         closeLater(files);
@@ -566,7 +581,15 @@ final class Pod {
         return parts;
     }
 
+    /** Each reason is told once: the others go on refusing. */
+    private void refusedByOthers(PeerRefused refused) {
+        var reason = String.valueOf(refused.getMessage());
+        if (!reason.equals(lastRefusal.getAndSet(reason)))
+            LOG.warning("a connection with another pod was refused: " + reason);
+    }
+
     private void doing(String what) {
+        if (what.equals(doing)) return;
         doing = what;
         LOG.info(what);
     }

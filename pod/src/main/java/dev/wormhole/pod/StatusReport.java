@@ -120,6 +120,10 @@ final class StatusReport {
         pods.sort(Comparator.comparing(NetworkStatus.PodStatus::name));
         if (log.disconnected()) warnings.add("this pod has lost the network; " + pod.withoutNetwork());
         if (voters.size() == 2) warnings.add("two pods vote: if one of them is lost, nothing can be changed");
+        var administrators = log.view().administrators();
+        if (administrators.size() == 1 && pods.size() > 1)
+            warnings.add("only " + cluster.name(administrators.getFirst())
+                    + " can let pods in: if it is lost, nobody can;" + " wormhole administrators --add POD");
         var situation = parts.repairer().situation();
         var network = parts.settings().get();
         return new NetworkStatus(

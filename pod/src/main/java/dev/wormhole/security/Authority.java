@@ -4,10 +4,12 @@ package dev.wormhole.security;
 import java.io.IOException;
 import java.math.BigInteger;
 import java.security.GeneralSecurityException;
+import java.security.KeyFactory;
 import java.security.PrivateKey;
 import java.security.PublicKey;
 import java.security.SecureRandom;
 import java.security.cert.X509Certificate;
+import java.security.spec.PKCS8EncodedKeySpec;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Date;
@@ -86,6 +88,21 @@ public final class Authority {
     static Authority of(PrivateKey key, X509Certificate certificate) throws GeneralSecurityException {
         KeyFiles.checkPair(key, certificate.getPublicKey());
         return new Authority(key, certificate);
+    }
+
+    /**
+     * As an administrator's pod hands it to another one.
+     *
+     * @param key PKCS #8, secret
+     * @throws GeneralSecurityException if the key is not the certificate's
+     */
+    public static Authority of(byte[] key, X509Certificate certificate) throws GeneralSecurityException {
+        return of(KeyFactory.getInstance("EC").generatePrivate(new PKCS8EncodedKeySpec(key)), certificate);
+    }
+
+    /** The secret key, PKCS #8: for another administrator's pod and for nobody else. */
+    public byte[] secretKey() {
+        return key.getEncoded();
     }
 
     public X509Certificate certificate() {

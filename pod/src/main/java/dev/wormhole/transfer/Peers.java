@@ -24,6 +24,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -69,6 +70,7 @@ public final class Peers implements AutoCloseable {
     final Deadlines deadlines = new Deadlines("wormhole-calls");
     private final ConcurrentHashMap<Incarnation, Peer> peers = new ConcurrentHashMap<>();
     private final AtomicLong requestIds = new AtomicLong();
+    private volatile Consumer<PeerRefused> onRefused = _ -> {};
     private volatile boolean closed;
 
     /**
@@ -92,6 +94,11 @@ public final class Peers implements AutoCloseable {
     public void forget(Incarnation peer) {
         var known = peers.remove(peer);
         if (known != null) known.close("forgotten");
+    }
+
+    /** Told when a peer does not let this pod speak as it does, at each attempt; must not block. */
+    public void onRefused(Consumer<PeerRefused> told) {
+        onRefused = told;
     }
 
     /** A sign of life from elsewhere, such as a connection from that peer: the next call dials without waiting. */
@@ -498,6 +505,8 @@ public final class Peers implements AutoCloseable {
         }
 
         void dialFailed(PeerException failure) {
+            if (failure instanceof PeerRefused refused && refused.code() == PeerRefused.UNAUTHENTICATED)
+                onRefused.accept(refused);
             lock.lock();
             try {
                 lastFailure = failure;

@@ -90,6 +90,7 @@ public final class Server implements AutoCloseable {
     private final AtomicInteger strangers = new AtomicInteger();
     private final AtomicInteger calls = new AtomicInteger();
     private final AtomicLong callBytes = new AtomicLong();
+    private final Refusals refusals = new Refusals(System::nanoTime);
     private volatile @Nullable StreamHandler streams;
     private volatile Consumer<Incarnation> onPeer = _ -> {};
     private volatile Transport.@Nullable Listener listener;
@@ -228,7 +229,8 @@ public final class Server implements AutoCloseable {
             if (caller != null) onPeer.accept(caller);
             connection.run();
         } catch (IOException e) {
-            log.log(Level.DEBUG, "connection of {0} ended: {1}", duplex.remote(), e.getMessage());
+            if (connection == null && !closed) refusals.note(duplex.remote(), String.valueOf(e.getMessage()));
+            else log.log(Level.DEBUG, "connection of {0} ended: {1}", duplex.remote(), e.getMessage());
         } catch (RuntimeException e) {
             log.log(Level.ERROR, "connection of " + duplex.remote() + " ended by a bug", e);
         } finally {
@@ -277,6 +279,7 @@ public final class Server implements AutoCloseable {
             in.bodyMax(other.incarnation() == null ? limits.strangerBodyMax : Frame.BODY_MAX);
             return new Connection(duplex, in, other, lane);
         } catch (PeerRefused e) {
+            refusals.note(duplex.remote(), String.valueOf(e.getMessage()));
             duplex.write(Handshake.error(self, 0, appliedIndex.getAsLong(), e.code(), String.valueOf(e.getMessage())));
             return null;
         }

@@ -85,9 +85,6 @@ class ConfigErrorsTest {
                         "n.toml:2:9: every element of network.pods must be HOST:PORT or dns:NAME, not \"a:99999\" (has no"
                                 + " port from 0 to 65535)"),
                 Arguments.of(
-                        "[network]\njoin = \"approval\"",
-                        "n.toml:2:1: key network.join is not available yet (planned); remove it"),
-                Arguments.of(
                         "[network]\nprofile = \"office\"",
                         "n.toml:2:1: key network.profile is not available yet (planned); remove it"),
                 Arguments.of(

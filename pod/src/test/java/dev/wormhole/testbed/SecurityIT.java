@@ -79,14 +79,17 @@ final class SecurityIT {
                 .orFail("invitations")
                 .output();
         assertThat(listed).doesNotContain(withdrawn);
-        var id = Pattern.compile("\"id\": \"([0-9a-f]{8})\",\\s*\"usesLeft\": 1,")
-                .matcher(listed);
-        assertThat(id.find()).as(listed).isTrue();
+        // Those that expire first come first: this one is the last.
+        var ids = Pattern.compile("\"id\": \"([0-9a-f]{8})\"")
+                .matcher(listed)
+                .results()
+                .map(match -> match.group(1))
+                .toList();
         on(FIRST)
                 .wormhole(
                         "invitations",
                         "--withdraw",
-                        id.group(1),
+                        ids.getLast(),
                         "--store",
                         on(FIRST).store.toString())
                 .orFail("withdraw");
@@ -166,6 +169,78 @@ final class SecurityIT {
         assertThat(result.output()).contains("only an administrator's pod may do this", "ask one of: pod-1");
     }
 
+    /** A machine without an invitation waits; both sides see one fingerprint; a yes lets it in, a no does not. */
+    @Test
+    void anAdministratorsYesLetsAMachineIn() throws Exception {
+        configure("approval");
+        try {
+            var machine = on(OUTSIDE);
+            var asking = ask();
+            var listed = awaitRequest();
+            assertThat(listed).contains("\"name\": \"pod-3\"");
+            var fingerprint = Pattern.compile("([0-9a-f]{4}(-[0-9a-f]{4}){3})").matcher(listed);
+            assertThat(fingerprint.find()).as(listed).isTrue();
+            on(FIRST)
+                    .wormhole("refuse", "pod-3", "--store", on(FIRST).store.toString())
+                    .orFail("refuse");
+            var refused = asking.get(60, java.util.concurrent.TimeUnit.SECONDS);
+            refused(refused, "an administrator refused it");
+            assertThat(refused.output()).contains(fingerprint.group(1));
+
+            var again = ask();
+            awaitRequest();
+            on(FIRST)
+                    .wormhole("approve", "pod-3", "--store", on(FIRST).store.toString())
+                    .orFail("approve");
+            again.get(60, java.util.concurrent.TimeUnit.SECONDS).orFail("join");
+            Files.writeString(machine.mount.resolve("approved"), "yes");
+            assertThat(on(FIRST).mount.resolve("approved")).hasContent("yes");
+            machine.wormhole("leave", "--store", machine.store.toString()).orFail("leave");
+        } finally {
+            configure("token");
+        }
+    }
+
+    private java.util.concurrent.CompletableFuture<Shell.Result> ask() {
+        var machine = on(OUTSIDE);
+        return java.util.concurrent.CompletableFuture.supplyAsync(() -> machine.wormhole(
+                "join",
+                on(SECOND).address,
+                "--name",
+                "pod-3",
+                "--mount",
+                machine.mount.toString(),
+                "--store",
+                machine.store.toString(),
+                "--listen",
+                machine.address));
+    }
+
+    private String awaitRequest() {
+        var told = new String[1];
+        await("the machine waits", 30, () -> {
+            told[0] = on(FIRST)
+                    .wormhole("requests", "--json", "--store", on(FIRST).store.toString())
+                    .orFail("requests")
+                    .output();
+            return told[0].contains("pod-3");
+        });
+        return told[0];
+    }
+
+    private void configure(String join) throws IOException {
+        var file = bed.root.resolve(join + ".toml");
+        Files.writeString(file, "[network]\nname = \"net\"\njoin = \"" + join + "\"\n[redundancy]\ncopies = 2\n");
+        on(FIRST)
+                .wormhole(
+                        "apply",
+                        file.toString(),
+                        "--yes",
+                        "--store",
+                        on(FIRST).store.toString())
+                .orFail("apply");
+    }
+
     // ---- connections
 
     @Test
@@ -209,8 +284,100 @@ final class SecurityIT {
         Files.writeString(on(FIRST).mount.resolve("after-the-noise"), "still here");
         assertThat(on(SECOND).mount.resolve("after-the-noise")).hasContent("still here");
         var log = Files.readString(on(FIRST).store.resolve("log/pod.log"));
-        assertThat(log).doesNotContain("ended by a bug");
+        assertThat(log).doesNotContain("ended by a bug").contains("connections since this was last said");
         assertThat(log.length()).isLessThan(200_000);
+    }
+
+    // ---- administration
+
+    /** A second administrator's pod fetches the key and invites; thrown out, it is refused by all, also when it comes back. */
+    @Test
+    void aPodThatIsThrownOutStaysOut() throws IOException {
+        var thief = on(OUTSIDE);
+        thief.join(on(FIRST));
+        var refused = on(SECOND)
+                .wormhole(
+                        "revoke", "pod-3", "--yes", "--store", on(SECOND).store.toString());
+        assertThat(refused.output()).contains("only an administrator's pod may do this");
+        var file = bed.root.resolve("more.toml");
+        Files.writeString(file, "[network]\nname = \"net\"\n[redundancy]\ncopies = 1\n");
+        assertThat(on(SECOND)
+                        .wormhole(
+                                "apply",
+                                file.toString(),
+                                "--yes",
+                                "--store",
+                                on(SECOND).store.toString())
+                        .output())
+                .contains("only an administrator's pod may do this");
+        on(FIRST)
+                .wormhole(
+                        "administrators",
+                        "--add",
+                        "pod-2",
+                        "--store",
+                        on(FIRST).store.toString())
+                .orFail("administrators");
+        await(
+                "the second pod has the key",
+                20,
+                () -> Files.exists(on(SECOND).store.resolve("keys/authority.key")));
+        await("it says so", 5, () -> log(SECOND).contains("this pod has the authority's key now"));
+
+        Files.writeString(thief.mount.resolve("held"), "by three");
+        on(SECOND)
+                .wormhole(
+                        "revoke", "pod-3", "--yes", "--store", on(SECOND).store.toString())
+                .orFail("revoke");
+        assertThat(pods()).doesNotContain("\"pod-3\"");
+        await("it is cut off", 20, () -> !writes(thief.mount.resolve("after")));
+        assertThat(on(FIRST).mount.resolve("after")).doesNotExist();
+        assertThat(on(FIRST).mount.resolve("held")).hasContent("by three");
+        await("it hears why", 20, () -> log(OUTSIDE).contains("is no member of the network any more"));
+
+        // After restarts of both sides too.
+        thief.kill();
+        on(FIRST).down();
+        on(FIRST).up();
+        thief.wormhole("up", thief.name);
+        assertThat(writes(thief.mount.resolve("again"))).isFalse();
+        assertThat(on(FIRST).mount.resolve("again")).doesNotExist();
+
+        assertThat(on(SECOND)
+                        .wormhole("audit", "--store", on(SECOND).store.toString())
+                        .orFail("audit")
+                        .output())
+                .containsPattern("pod-1 +let in +pod-3")
+                .containsPattern("pod-1 +made administrator +pod-2")
+                .containsPattern("pod-2 +removed +pod-3");
+
+        // A new machine takes its name, invited by the second administrator; the first one needs not be there.
+        thief.wormhole("destroy", "--yes", "--store", thief.store.toString()).orFail("destroy");
+        on(FIRST)
+                .wormhole(
+                        "administrators",
+                        "--remove",
+                        "pod-2",
+                        "--store",
+                        on(FIRST).store.toString())
+                .orFail("administrators");
+    }
+
+    private String log(int number) {
+        try {
+            return Files.readString(on(number).store.resolve("log/pod.log"));
+        } catch (IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        }
+    }
+
+    private static boolean writes(Path file) {
+        try {
+            Files.writeString(file, "x");
+            return true;
+        } catch (IOException expected) {
+            return false;
+        }
     }
 
     private static String outcome(String said, String attempt) {

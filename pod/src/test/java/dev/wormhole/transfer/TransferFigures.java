@@ -15,6 +15,7 @@ import java.util.concurrent.atomic.AtomicLong;
  * with PLAIN (the default), JDK or NATIVE. */
 final class TransferFigures {
     private static final Duration LONG = Duration.ofSeconds(30);
+    private static final int ROUNDS = 24;
     private static final AtomicLong counter = new AtomicLong(1);
 
     private TransferFigures() {}
@@ -112,24 +113,37 @@ final class TransferFigures {
             var took = System.nanoTime() - begun;
             print("push 4 KiB, 8 threads", nanos);
             System.out.printf("%-28s %.0f slices/s%n", "", nanos.length / (took / 1e9));
-            for (var round = 0; round < 4; round++) {
+            var pushes = new ArrayList<Double>();
+            var reads = new ArrayList<Double>();
+            for (var round = 0; round < ROUNDS; round++) {
                 var slice = sealed(a.store, a, Node.bytes(2, 64 << 20));
                 begun = System.nanoTime();
                 sender.push(slice, 64 << 20, List.of(b.id), LONG).get();
                 took = System.nanoTime() - begun;
-                System.out.printf("%-28s %.0f MB/s%n", "push 64 MiB", (64 << 20) / 1e6 / (took / 1e9));
+                pushes.add((64 << 20) / 1e6 / (took / 1e9));
                 begun = System.nanoTime();
                 var into = ByteBuffer.allocate(256 * 1024);
                 for (var at = 0L; at < 64 << 20; at += into.capacity()) {
                     reader.read(slice, List.of(b.id), at, into.clear());
                 }
                 took = System.nanoTime() - begun;
-                System.out.printf("%-28s %.0f MB/s%n", "read 64 MiB in order", (64 << 20) / 1e6 / (took / 1e9));
+                reads.add((64 << 20) / 1e6 / (took / 1e9));
                 a.store.delete(List.of(slice));
                 b.store.delete(List.of(slice));
                 reader.forget(slice);
             }
+            median("push 64 MiB", pushes);
+            median("read 64 MiB in order", reads);
             peers.close();
         }
+    }
+
+    /** Of the second half: the first one warms the JVM. */
+    private static void median(String what, List<Double> figures) {
+        var warm = figures.subList(figures.size() / 2, figures.size()).stream()
+                .sorted()
+                .toList();
+        System.out.printf(
+                "%-28s %.0f MB/s (%.0f to %.0f)%n", what, warm.get(warm.size() / 2), warm.getFirst(), warm.getLast());
     }
 }
