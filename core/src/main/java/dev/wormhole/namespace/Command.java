@@ -299,9 +299,8 @@ public sealed interface Command {
 
     /**
      * Ends a pod's membership and all its holder records. Refused with EBUSY when a slice would lose its last copy, unless
-     * forced, with EPERM when the proposer is neither that pod nor an administrator, while there are
-     * any.
-     * Unforced it reads every slice. Files whose newest bytes had no other copy go back as in {@link LoseHolder}.
+     * forced, and with EPERM when the network has administrators and the proposer is neither one nor that pod. Unforced it
+     * reads every slice. Files whose newest bytes had no other copy go back as in {@link LoseHolder}.
      */
     record RemovePod(Incarnation incarnation, boolean force) implements Command {}
 

@@ -345,13 +345,20 @@ final class Joining {
             throw new PeerRefused(PeerRefused.BAD_REQUEST, "no name for a pod: " + name);
         int role = from.getByte();
         if (role >= PodSettings.Role.values().length) throw new PeerRefused(PeerRefused.BAD_REQUEST, "role " + role);
-        return new PodSettings(
+        var settings = new PodSettings(
                 name,
                 PodSettings.Role.values()[role],
                 from.getBoolean(),
                 from.getString(63),
                 from.getList(16, reader -> reader.getString(300)),
                 from.getVarint());
+        // They are shown on other people's terminals.
+        for (String address : settings.addresses())
+            if (!address.matches("[!-~]+"))
+                throw new PeerRefused(PeerRefused.BAD_REQUEST, "an address with characters that none has");
+        if (!settings.zone().matches("[a-z0-9-]*"))
+            throw new PeerRefused(PeerRefused.BAD_REQUEST, "a zone with characters that none has");
+        return settings;
     }
 
     private static Welcome readWelcome(Messages.Reader from) throws IOException, GeneralSecurityException {

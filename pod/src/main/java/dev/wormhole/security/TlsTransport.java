@@ -311,6 +311,8 @@ public final class TlsTransport implements Transport {
                 in.compact();
             }
             try {
+                // An announced length just above the engine's own bound would be waited for in vain.
+                if (!in.hasRemaining()) throw new SSLException("a record of more than 16 KiB");
                 var read = below.read(in);
                 busy = !in.hasRemaining(); // there was more than there was room for
                 return read >= 0;
