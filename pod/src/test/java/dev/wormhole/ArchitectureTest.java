@@ -85,6 +85,22 @@ final class ArchitectureTest {
                 .check(classes));
     }
 
+    /** Plain TCP carries TLS and nothing else: who would speak it is not in this list. */
+    @ArchTest
+    static void nobodySpeaksPlainly(com.tngtech.archunit.core.domain.JavaClasses classes) {
+        noClasses()
+                .that()
+                .resideOutsideOfPackages("dev.wormhole.transfer..", "dev.wormhole.security..")
+                .and()
+                .doNotHaveFullyQualifiedName("dev.wormhole.pod.Secure")
+                .and()
+                .doNotHaveFullyQualifiedName("dev.wormhole.pod.Joining")
+                .should()
+                .dependOnClassesThat()
+                .haveFullyQualifiedName("dev.wormhole.transfer.TcpTransport")
+                .check(classes);
+    }
+
     @ArchTest
     static void theCoreUsesTheJdkAlone(com.tngtech.archunit.core.domain.JavaClasses classes) {
         for (String room :

@@ -16,7 +16,7 @@ import java.util.UUID;
  * @param networkId 128 random bits, drawn when the network was founded
  * @param generation which life of the network's log
  * @param incarnation which life of this store
- * @param storeToken random, drawn when this store was made; tells a store from its copy's successor
+ * @param storeToken made with this store, the founder's at random, the others' from their keys; tells a store from another one
  * @param startCount how often a daemon has opened the store; a restored image is known by its lower count
  * @param volume which volume of the pod this is, from 0
  */

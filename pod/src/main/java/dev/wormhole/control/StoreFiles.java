@@ -31,12 +31,11 @@ public final class StoreFiles {
         return store.resolve("start.error");
     }
 
-    /** Makes the folder of a store, readable by its owner alone, unless it exists. */
+    /** Makes the folder of a store unless it exists, and sees to it that its owner alone can look into it. */
     public static void make(Path store) throws IOException {
-        if (!Files.isDirectory(store)) {
-            Files.createDirectories(store);
-            Files.setPosixFilePermissions(store, PosixFilePermissions.fromString("rwx------"));
-        }
+        if (!Files.isDirectory(store)) Files.createDirectories(store);
+        var mine = PosixFilePermissions.fromString("rwx------");
+        if (!mine.containsAll(Files.getPosixFilePermissions(store))) Files.setPosixFilePermissions(store, mine);
         Files.createDirectories(store.resolve("log"));
     }
 

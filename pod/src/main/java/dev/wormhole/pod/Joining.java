@@ -27,6 +27,7 @@ import dev.wormhole.transfer.TcpTransport;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.security.GeneralSecurityException;
+import java.security.KeyPair;
 import java.security.PublicKey;
 import java.security.cert.X509Certificate;
 import java.time.Duration;
@@ -92,13 +93,16 @@ final class Joining {
     static Welcome ask(
             KeyFiles files, String address, Optional<JoinToken> token, PodSettings settings, Consumer<String> waiting)
             throws IOException, InterruptedException {
+        var keys = files.ownKeys();
+        var transport = TlsTransport.joining(new TcpTransport(), token, InstantSource.system());
         while (true) {
             try {
-                return askOnce(files, address, token, settings);
+                return askOnce(keys, transport, address, token, settings);
             } catch (PeerRefused wait) {
-                if (wait.code() != Calls.WAITING) throw refused(address, wait);
-                waiting.accept(wait.getMessage() + "; this machine's fingerprint: "
-                        + Keys.fingerprint(files.ownKeys().getPublic()));
+                var authority = transport.authorityMet();
+                if (wait.code() != Calls.WAITING || authority.isEmpty()) throw refused(address, wait);
+                waiting.accept(wait.getMessage() + "; the fingerprint to compare: "
+                        + Keys.fingerprint(keys.getPublic(), authority.get().getPublicKey()));
                 Thread.sleep(ASK_AGAIN);
             }
         }
@@ -109,19 +113,19 @@ final class Joining {
     }
 
     /** @throws PeerRefused with the network's own words */
-    private static Welcome askOnce(KeyFiles files, String address, Optional<JoinToken> token, PodSettings settings)
+    private static Welcome askOnce(
+            KeyPair keys, TlsTransport transport, String address, Optional<JoinToken> token, PodSettings settings)
             throws IOException, InterruptedException {
-        var keys = files.ownKeys();
         var said = Messages.writer();
         write(said, settings);
         var request = JoinRequest.make(keys, settings.name(), said.toBytes(), token);
-        var transport = TlsTransport.joining(new TcpTransport(), token, InstantSource.system());
         try (var stranger = new Peers(transport, Identity::stranger, () -> 0L, Peers.Limits.DEFAULT)) {
             var reply = stranger.callAddress(address, Calls.JOIN, request.encode(), DEADLINE)
                     .get(DEADLINE.toSeconds() + 5, TimeUnit.SECONDS);
             var welcome = readWelcome(Messages.reader(reply.body()));
-            if (token.isPresent() && !token.get().pins(welcome.authority()))
-                throw new IOException("the pod at " + address + " is not of the network that the invitation is for");
+            if (!transport.authorityMet().equals(Optional.of(welcome.authority()))
+                    || token.isPresent() && !token.get().pins(welcome.authority()))
+                throw new IOException("the pod at " + address + " gave out another network's certificate");
             var credentials = Credentials.of(keys.getPrivate(), welcome.certificate(), welcome.authority());
             var identity = credentials.identity();
             if (!identity.network().equals(welcome.networkId())
@@ -224,7 +228,7 @@ final class Joining {
             throw new PeerRefused(PeerRefused.UNAUTHENTICATED, "the network takes no pods: network.join is \"closed\"");
         var token = asked.tokenId();
         if (token.isEmpty() && strategy == NetworkConfig.Join.APPROVAL)
-            awaitApproval(approvals, key, settings, request);
+            awaitApproval(approvals, key, authority, settings, request);
         else if (token.isEmpty() && strategy != NetworkConfig.Join.OPEN)
             throw new PeerRefused(
                     PeerRefused.UNAUTHENTICATED,
@@ -263,9 +267,11 @@ final class Joining {
     }
 
     /** Returns when an administrator has said yes. */
-    private static void awaitApproval(Approvals approvals, PublicKey key, PodSettings settings, Request request)
+    private static void awaitApproval(
+            Approvals approvals, PublicKey key, Authority authority, PodSettings settings, Request request)
             throws PeerRefused {
-        var waiting = new Approvals.Waiting(settings.name(), Keys.fingerprint(key), request.remote());
+        var fingerprint = Keys.fingerprint(key, authority.certificate().getPublicKey());
+        var waiting = new Approvals.Waiting(settings.name(), fingerprint, request.remote());
         switch (approvals.ask(Keys.hash(key), waiting)) {
             case YES -> {}
             case NO -> throw new PeerRefused(PeerRefused.UNAUTHENTICATED, "an administrator refused it");

@@ -59,9 +59,12 @@ public final class Keys {
         }
     }
 
-    /** For two people to compare: the first 8 bytes of {@link #hash}, in groups of four digits. */
-    public static String fingerprint(PublicKey key) {
-        var hex = HexFormat.of().formatHex(hash(key), 0, 8);
+    /**
+     * For two people to compare, so that both the machine and the network are the ones they mean: the first 8 bytes of
+     * SHA-256({@link #hash} of the machine's key ‖ {@link #hash} of the authority's), in groups of four digits.
+     */
+    public static String fingerprint(PublicKey key, PublicKey authority) {
+        var hex = HexFormat.of().formatHex(sha256(hash(key), hash(authority)), 0, 8);
         return hex.substring(0, 4) + "-" + hex.substring(4, 8) + "-" + hex.substring(8, 12) + "-" + hex.substring(12);
     }
 }

@@ -16,6 +16,7 @@ import java.time.Instant;
 import java.time.InstantSource;
 import java.util.Date;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
 import javax.net.ssl.SSLEngine;
@@ -36,6 +37,8 @@ public final class PodTrust extends X509ExtendedTrustManager {
     private final byte[] pin;
     private final InstantSource clock;
     private final Predicate<PodIdentity> admitted;
+    /** Where the authority is not known beforehand: the one that was met first, and from then on it alone. */
+    private volatile @Nullable X509Certificate met;
 
     private PodTrust(
             @Nullable X509Certificate authority, byte[] pin, InstantSource clock, Predicate<PodIdentity> admitted) {
@@ -87,10 +90,16 @@ public final class PodTrust extends X509ExtendedTrustManager {
             if (uses == null || !uses.contains(purpose)) throw new CertificateException("a certificate for other uses");
             if (!network(root).equals(identity.network().toString()))
                 throw new CertificateException("a certificate of network " + identity.network());
+            if (authority == null) met = root;
             return identity;
         } catch (GeneralSecurityException e) {
             throw e instanceof CertificateException c ? c : new CertificateException(e.getMessage(), e);
         }
+    }
+
+    /** Empty before the first handshake, and where the authority was known from the start. */
+    Optional<X509Certificate> authorityMet() {
+        return Optional.ofNullable(met);
     }
 
     private static void validate(X509Certificate leaf, X509Certificate root, Instant now)
@@ -119,6 +128,8 @@ public final class PodTrust extends X509ExtendedTrustManager {
         if (chain.length < 2 || root.getBasicConstraints() < 0)
             throw new CertificateException("it does not show the network's authority");
         checkPin(root);
+        var before = met;
+        if (before != null && !before.equals(root)) throw new CertificateException("another network answers now");
         return root;
     }
 

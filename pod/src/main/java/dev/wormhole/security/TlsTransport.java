@@ -52,6 +52,11 @@ public final class TlsTransport implements Transport {
         return new TlsTransport(carrier, new JdkTls(new PodKeyManager(Optional::empty), trust), trust);
     }
 
+    /** The authority of what answered to a joining machine; every further connection meets the same. */
+    public Optional<X509Certificate> authorityMet() {
+        return trust.authorityMet();
+    }
+
     @Override
     public Duplex connect(String address, Duration deadline) throws IOException {
         var below = carrier.connect(address, deadline);

@@ -57,6 +57,18 @@ final class SecurityTest {
         assertThat(one.toString()).isEqualTo("credentials of " + NETWORK.pod(1));
     }
 
+    @Test
+    void aFingerprintIsOfAMachineAndANetwork() {
+        var one = Keys.generate().getPublic();
+        var authority = NETWORK.authority.certificate().getPublicKey();
+        var other = new Network(3).authority.certificate().getPublicKey();
+        var print = Keys.fingerprint(one, authority);
+        assertThat(print).matches("[0-9a-f]{4}(-[0-9a-f]{4}){3}").isEqualTo(Keys.fingerprint(one, authority));
+        assertThat(print)
+                .isNotEqualTo(Keys.fingerprint(one, other))
+                .isNotEqualTo(Keys.fingerprint(Keys.generate().getPublic(), authority));
+    }
+
     // ---- files
 
     @Test

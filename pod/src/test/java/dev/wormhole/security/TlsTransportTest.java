@@ -359,6 +359,23 @@ final class TlsTransportTest {
         }
     }
 
+    /** A whole record of each length around the largest one: it is too long, or makes no sense, but never waited for. */
+    @ParameterizedTest
+    @EnumSource
+    void aRecordOfAnyLengthIsAnsweredByTheEndOfTheConnection(Kind kind) throws Exception {
+        for (var length = 16_380; length < 16_720; length += 1) {
+            try (var pair = Pair.of(new TcpTransport(), NETWORK.transport(2, kind))) {
+                var record = ByteBuffer.allocate(5 + length);
+                record.put(new byte[] {0x16, 3, 1}).putShort((short) length);
+                pair.client.write(record.rewind());
+                var at = length;
+                assertThatThrownBy(pair::other)
+                        .as("length " + at)
+                        .isInstanceOf(java.util.concurrent.ExecutionException.class);
+            }
+        }
+    }
+
     @ParameterizedTest
     @EnumSource
     void closingEndsAReaderAndAWriterThatWait(Kind kind) throws Exception {

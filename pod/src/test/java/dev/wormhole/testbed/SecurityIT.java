@@ -28,6 +28,8 @@ final class SecurityIT {
     @BeforeAll
     void start() {
         bed = new Testbed(4);
+        // A folder that is there already, and open to all, is a store's like any other.
+        Shell.sh(bed.root, "mkdir -m 755 " + on(FIRST).store);
         on(FIRST).create(2);
         on(SECOND).join(on(FIRST));
         on(OTHER_NETWORK).create(1);
