@@ -40,8 +40,9 @@ import org.rocksdb.Slice;
 import org.rocksdb.WriteOptions;
 
 /**
- * A table in RocksDB without a write-ahead log: the replicated log is that log. After a crash the rows are those of some
- * earlier {@link #position}, never a mixture, and the log is replayed from there.
+ * A table in RocksDB whose write-ahead log is never synced: the replicated log is what is durable. After a power cut the
+ * rows are those of some earlier {@link #position}, never a mixture, and the log is replayed from there; after a kill they
+ * are those of the last write, so that a pod that starts without its network shows what it knew.
  *
  * <p><b>Layout.</b> The directory holds database directories {@code db-<n>} and the file {@code current}, which names the
  * valid one ("db-000003\n", replaced by rename). A database never moves and never shares its directory with a successor,
@@ -81,7 +82,7 @@ public final class RocksTable implements Table, AutoCloseable {
     private volatile Position position;
     private Position stored; // guarded by writing: what the database itself holds
     private org.rocksdb.WriteBatch batch = new org.rocksdb.WriteBatch(); // guarded by writing
-    private final WriteOptions writeOptions = new WriteOptions().setDisableWAL(true);
+    private final WriteOptions writeOptions = new WriteOptions(); // not synced
     private volatile boolean closed;
 
     private RocksTable(Path directory, Memory memory, Database database) throws RocksDBException {
@@ -198,7 +199,7 @@ public final class RocksTable implements Table, AutoCloseable {
         return new RocksSnapshot(acquire());
     }
 
-    /** Syncs everything written so far: after a crash the position is at least the present one. */
+    /** Syncs everything written so far: after a power cut the position is at least the present one. */
     public void flush() {
         synchronized (writing) {
             Database db = acquire();
@@ -412,6 +413,7 @@ public final class RocksTable implements Table, AutoCloseable {
                     .setStatsDumpPeriodSec(0)
                     .setStatsPersistPeriodSec(0)
                     .setAvoidFlushDuringShutdown(true) // a replaced one must not write; the others flush before
+                    .setAvoidFlushDuringRecovery(true)
                     .setSkipStatsUpdateOnDbOpen(true);
             try {
                 RocksDB rocks = keep(resources, RocksDB.open(options, path.toString()));

@@ -346,6 +346,19 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         }
     }
 
+    /** Whether the flags of an open file forbid a change: nothing is refused for a flag that another pod has cleared. */
+    private boolean forbids(OpenInode inode, int flags) throws IOException, InterruptedException {
+        if ((inode.flags & flags) == 0) return false;
+        revalidate();
+        inode.flagsFrom(metadata.view());
+        return (inode.flags & flags) != 0;
+    }
+
+    private boolean flagged(InodeId id, int flags) {
+        Attributes now = metadata.view().attributes(id);
+        return now != null && (now.flags() & flags) != 0;
+    }
+
     /** Proposes a change that others are to see when this returns. */
     private Committed propose(Command command) throws IOException, InterruptedException {
         if (metadata.disconnected()) return disconnected();
@@ -793,9 +806,9 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         } else if (file == null && readOnly(id)) {
             return Answer.refused(Errno.EROFS);
         }
-        if (changes.timesChosen()) {
-            Attributes now = metadata.view().attributes(id);
-            if (now != null && (now.flags() & InodeFlags.FIXED) != 0) return Answer.refused(Errno.EPERM);
+        if (changes.timesChosen() && flagged(id, InodeFlags.FIXED)) {
+            revalidate();
+            if (flagged(id, InodeFlags.FIXED)) return Answer.refused(Errno.EPERM);
         }
         Long accessed = changes.accessedNanos();
         if (accessed == null && inode != null && inode.accessedNanos != Long.MIN_VALUE) {
@@ -1019,16 +1032,16 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (offset < 0) return Answer.refused(Errno.EINVAL);
         boolean append = file.append && (how & AT_OFFSET) == 0;
         if (!append && offset > Long.MAX_VALUE - bytes.remaining()) return Answer.refused(Errno.EFBIG);
-        int flags = file.inode.flags;
         // as Linux has it: a descriptor from before the file was append-only writes on wherever it likes
         int fixing = append == file.append ? InodeFlags.IMMUTABLE : InodeFlags.FIXED;
-        if ((flags & fixing) != 0 && (how & FROM_PAGES) == 0) return Answer.refused(Errno.EPERM);
+        if ((how & FROM_PAGES) == 0 && forbids(file.inode, fixing)) return Answer.refused(Errno.EPERM);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
         beginChange(file);
         try {
             Answer<Integer> written =
                     writeBack.write(file, append, offset, bytes, nowNanos(), (how & KILL_PRIVILEGES) != 0);
-            if ((flags & InodeFlags.SYNC) != 0 && written instanceof Answer.Ok<Integer>) writeBack.sync(file.inode);
+            if ((file.inode.flags & InodeFlags.SYNC) != 0 && written instanceof Answer.Ok<Integer>)
+                writeBack.sync(file.inode);
             return written;
         } catch (DisconnectedException e) {
             return Answer.refused(refusal(disconnected()));
@@ -1232,7 +1245,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         boolean zero = (mode & ~KEEP_SIZE) == ZERO_RANGE;
         if (!punch && !zero && (mode & ~KEEP_SIZE) != 0) return Answer.refused(Errno.EOPNOTSUPP);
         int fixing = mode == 0 || mode == KEEP_SIZE ? InodeFlags.IMMUTABLE : InodeFlags.FIXED;
-        if ((file.inode.flags & fixing) != 0) return Answer.refused(Errno.EPERM);
+        if (forbids(file.inode, fixing)) return Answer.refused(Errno.EPERM);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
         OpenInode inode = file.inode;
         beginChange(file);
@@ -1286,7 +1299,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (fromOffset < 0 || toOffset < 0 || length < 0) return Answer.refused(Errno.EINVAL);
         if (toOffset > Long.MAX_VALUE - length || fromOffset > Long.MAX_VALUE - length)
             return Answer.refused(Errno.EFBIG);
-        if ((to.inode.flags & InodeFlags.IMMUTABLE) != 0) return Answer.refused(Errno.EPERM);
+        if (forbids(to.inode, InodeFlags.IMMUTABLE)) return Answer.refused(Errno.EPERM);
         if (from.inode == to.inode && fromOffset < toOffset + length && toOffset < fromOffset + length && length > 0)
             return Answer.refused(Errno.EINVAL);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));

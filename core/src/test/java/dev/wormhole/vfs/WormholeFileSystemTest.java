@@ -780,9 +780,14 @@ class WormholeFileSystemTest {
         ok(b.files().write(paged, 3, ByteBuffer.wrap(bytes("IT")), FileSystem.FROM_PAGES | FileSystem.AT_OFFSET));
         b.close(paged);
         assertThat(text(a.content("f"))).isEqualTo("As IT was");
+        podA.pause(); // it has not applied yet what is true already
         ok(b.files().setFlags(f, 0));
-        network.settle();
-        a.write(here, 0, bytes("a"));
+        CompletableFuture<Void> written = async(() -> {
+            a.write(here, 0, bytes("a"));
+            return null;
+        });
+        podA.resume();
+        within10Seconds(written);
         a.close(here);
         b.close(there);
     }

@@ -29,6 +29,9 @@ final class Calls {
     /** Who begins to lead asks how a pod is, and when it last followed an older leader. */
     static final int LEADS = Kinds.KINDS_FREE + 8;
 
+    /** What the leader has applied is committed: the callee applies it too. */
+    static final int COMMITTED = Kinds.KINDS_FREE + 9;
+
     static final int NOT_LEADER = PeerRefused.CODES_FREE;
 
     static final Duration SUBMIT_DEADLINE = Duration.ofSeconds(2);
