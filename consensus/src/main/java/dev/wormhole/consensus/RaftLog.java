@@ -273,7 +273,7 @@ public final class RaftLog implements AutoCloseable {
         }
     }
 
-    /** Ratis was told; it commits no further than to what has reached this disk. */
+    /** Ratis was told what has reached this disk. */
     private void committed(Position told) {
         boolean reached = committed() >= told.index();
         boolean more = committedElsewhere.get().compareTo(told) > 0;
@@ -288,13 +288,23 @@ public final class RaftLog implements AutoCloseable {
         if (committedElsewhere.get().compareTo(told) > 0 && committing.compareAndSet(false, true)) commit(notices);
     }
 
-    /** A heartbeat as the leader would send it. */
+    /**
+     * A heartbeat as the leader would send it, once for what is here and on the disk by now: it counts as a sign of the
+     * leader, and must not be one oftener than the leader gave it.
+     */
     private CompletableFuture<?> tellRatis(Position committed) {
+        CompletableFuture<?> nothing = CompletableFuture.completedFuture(null);
         Engine running = engine;
-        if (running == null || closed.get()) return CompletableFuture.completedFuture(null);
+        if (running == null || closed.get()) return nothing;
+        var log = running.division().getRaftLog();
+        TermIndex here = log.getTermIndex(committed.index());
+        long reached = Math.min(committed.index(), log.getFlushIndex());
+        // Where the entry is the leader's, so is everything before it.
+        if (here == null || here.getTerm() != committed.term() || reached <= log.getLastCommittedIndex()) return nothing;
+        TermIndex last = log.getTermIndex(reached);
         DivisionInfo info = running.division().getInfo();
         RaftPeerId leader = info.getLeaderId();
-        if (leader == null || leader.equals(selfId)) return CompletableFuture.completedFuture(null);
+        if (last == null || leader == null || leader.equals(selfId)) return nothing;
         var heartbeat = AppendEntriesRequestProto.newBuilder()
                 .setServerRequest(RaftRpcRequestProto.newBuilder()
                         .setRequestorId(leader.toByteString())
@@ -302,9 +312,8 @@ public final class RaftLog implements AutoCloseable {
                         .setRaftGroupId(RaftGroupIdProto.newBuilder().setId(groupId.toByteString()))
                         .setCallId(calls.incrementAndGet()))
                 .setLeaderTerm(info.getCurrentTerm())
-                .setPreviousLog(
-                        TermIndex.valueOf(committed.term(), committed.index()).toProto())
-                .setLeaderCommit(committed.index())
+                .setPreviousLog(last.toProto())
+                .setLeaderCommit(reached)
                 .build();
         try {
             return running.server().appendEntriesAsync(heartbeat);

@@ -495,7 +495,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     }
 
     private byte[] heardCommitted(Request request) throws IOException {
-        raft().learnCommitted(CommitNews.read(Messages.reader(request.body())));
+        var entry = CommitNews.read(Messages.reader(request.body()));
+        if (leader.isPresent() && leader.get().equals(request.caller())) raft().learnCommitted(entry);
         return new byte[0];
     }
 
