@@ -124,6 +124,7 @@ class CliTest {
                 "apply",
                 "leave",
                 "destroy",
+                "check",
                 "demo",
                 "completion",
                 "version",
