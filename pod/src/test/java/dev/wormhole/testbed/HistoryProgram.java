@@ -3,6 +3,7 @@ package dev.wormhole.testbed;
 
 import static dev.wormhole.testbed.SystemCalls.O_APPEND;
 import static dev.wormhole.testbed.SystemCalls.O_CREAT;
+import static dev.wormhole.testbed.SystemCalls.O_DIRECTORY;
 import static dev.wormhole.testbed.SystemCalls.O_EXCL;
 import static dev.wormhole.testbed.SystemCalls.O_RDONLY;
 import static dev.wormhole.testbed.SystemCalls.O_WRONLY;
@@ -45,7 +46,13 @@ final class HistoryProgram {
 
     private final int client;
     private final int pod;
-    private final Path folder;
+    /** A directory of the pod's folder, which is not there while that is not mounted. */
+    private final Path place;
+
+    private int mounted = -1;
+    /** The same by an open file: what is below a mount that is gone is never taken for it. */
+    private Path folder = Path.of("/nowhere");
+
     private final Random random;
     private final Writer history;
     private final long start;
@@ -54,11 +61,11 @@ final class HistoryProgram {
     private int values;
     private boolean trouble;
 
-    private HistoryProgram(int client, int pod, Path folder, Path out, long seed, long start, Arena arena)
+    private HistoryProgram(int client, int pod, Path place, Path out, long seed, long start, Arena arena)
             throws IOException {
         this.client = client;
         this.pod = pod;
-        this.folder = folder;
+        this.place = place;
         this.random = new Random(seed + client);
         this.history = Files.newBufferedWriter(out.resolve("history-" + client));
         this.start = start;
@@ -99,6 +106,7 @@ final class HistoryProgram {
 
     private void run(long end) {
         try (history) {
+            enter();
             SystemCalls.close(SystemCalls.open(mine(), O_CREAT | O_WRONLY));
             while (System.nanoTime() < end) {
                 step();
@@ -153,13 +161,24 @@ final class HistoryProgram {
     private void awaitService(long end) {
         while (System.nanoTime() < end) {
             try {
+                enter();
                 SystemCalls.times(mine(), 1, random.nextInt(1_000_000_000));
                 trouble = false;
                 return;
             } catch (SystemCalls.FailedException stillNot) {
-                LockSupport.parkNanos(50_000_000);
+                // the next round tries again
             }
+            LockSupport.parkNanos(50_000_000);
         }
+    }
+
+    /** Fails while the folder is not mounted. */
+    private void enter() {
+        int entered = SystemCalls.open(place, O_RDONLY | O_DIRECTORY);
+        int before = mounted;
+        mounted = entered;
+        folder = Path.of("/proc/self/fd/" + mounted);
+        if (before >= 0) SystemCalls.close(before);
     }
 
     private Path mine() {
@@ -414,6 +433,7 @@ final class HistoryProgram {
 
     private void lookAtAll(Path objects) {
         try (history) {
+            enter();
             for (String object : Files.readAllLines(objects)) {
                 String number = object.substring(object.indexOf(':') + 1);
                 Path directory = folder.resolve("life-" + number);

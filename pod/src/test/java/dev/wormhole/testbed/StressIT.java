@@ -158,4 +158,26 @@ final class StressIT {
             assertThat(found.get("storedSlices").getAsLong()).as("slices of " + machine.name).isPositive();
         }
     }
+
+    @Test
+    @Order(4)
+    void aDamagedStoreIsFound() throws IOException {
+        Machine machine = bed.machine(3);
+        Path packs = machine.store.resolve("packs");
+        try (var files = Files.newDirectoryStream(packs, "*.pack")) {
+            for (Path file : files) {
+                byte[] bytes = Files.readAllBytes(file);
+                java.util.Arrays.fill(bytes, Math.min(100, bytes.length), bytes.length, (byte) 7);
+                Files.write(file, bytes);
+            }
+        }
+        var damaged = machine.wormhole("check", "--bytes", "--store", machine.store.toString());
+        assertThat(damaged.status()).isEqualTo(1);
+        assertThat(damaged.output()).contains("WRONG: ", "is damaged");
+        Files.move(packs, machine.store.resolve("elsewhere"));
+        var gone = machine.wormhole("check", "--store", machine.store.toString());
+        assertThat(gone.status()).isEqualTo(1);
+        assertThat(gone.output()).contains("should be in this store and is not");
+        assertThat(packs).doesNotExist();
+    }
 }
