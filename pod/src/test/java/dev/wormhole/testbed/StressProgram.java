@@ -187,12 +187,17 @@ final class StressProgram {
 
     private Path path() {
         Path path = folder;
-        for (int depth = random.nextInt(3); depth >= 0; depth--) path = path.resolve(name());
+        int dice = random.nextInt(10);
+        for (int depth = dice < 4 ? 1 : dice < 8 ? 2 : 3; depth > 0; depth--) path = path.resolve(name());
         return path;
     }
 
     private String name() {
         return NAMES.get(random.nextInt(NAMES.size()));
+    }
+
+    private String attribute() {
+        return "user." + NAMES.get(random.nextInt(2));
     }
 
     private Path directory() {
@@ -292,12 +297,12 @@ final class StressProgram {
             case REMOVE_DIRECTORY -> SystemCalls.rmdir(told(path()));
             case CHANGE_MODE -> SystemCalls.chmod(told(path()), random.nextInt(01000) | 0700);
             case SET_ATTRIBUTE ->
-                SystemCalls.setxattr(told(path()), "user." + name(), "value " + random.nextInt(1_000));
+                SystemCalls.setxattr(told(path()), attribute(), "value " + random.nextInt(1_000));
             case GET_ATTRIBUTE -> {
-                String value = SystemCalls.getxattr(told(path()), "user." + name());
+                String value = SystemCalls.getxattr(told(path()), attribute());
                 if (!value.startsWith("value ")) wrong("attribute " + value + ": " + doing);
             }
-            case REMOVE_ATTRIBUTE -> SystemCalls.removexattr(told(path()), "user." + name());
+            case REMOVE_ATTRIBUTE -> SystemCalls.removexattr(told(path()), attribute());
             case SET_TIMES ->
                 SystemCalls.times(told(path()), random.nextInt() & 0xFFFF_FFFFL, random.nextInt(1_000_000_000));
             case STAT -> {
