@@ -347,7 +347,8 @@ class RocksTableTest {
         try (var looked = RocksTable.openForReading(directory.resolve("t"), TINY)) {
             assertThat(looked.get(hex("01"))).isEqualTo(hex("aa"));
             assertThat(looked.position()).isEqualTo(new Position(2, 7));
-            assertThatThrownBy(() -> looked.write(put("02", "bb"), 2, 8)).isInstanceOf(java.io.UncheckedIOException.class);
+            assertThatThrownBy(() -> looked.write(put("02", "bb"), 2, 8))
+                    .isInstanceOf(java.io.UncheckedIOException.class);
         }
         open();
         assertThat(table.get(hex("01"))).isEqualTo(hex("aa"));

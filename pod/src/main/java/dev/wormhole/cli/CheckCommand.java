@@ -57,12 +57,12 @@ final class CheckCommand extends Action {
         var lines = new ArrayList<String>();
         lines.add("%s: store %d of network %s, its tables as of entry %d of the log"
                 .formatted(check.store(), check.incarnation(), check.network(), check.appliedIndex()));
-        if (!check.inOrder())
-            lines.add("the pod was killed: its log has what happened last, its tables may not");
+        if (!check.inOrder()) lines.add("the pod was killed: its log has what happened last, its tables may not");
         lines.add("%d inodes, %d of them deleted and still held; %d slices, %d of them named by nothing any more"
                 .formatted(check.inodes(), check.orphans(), check.slices(), check.unnamedSlices()));
         lines.add("%d slices here, %s".formatted(check.storedSlices(), Size.human(check.storedBytes())));
-        if (check.deadSlices() > 0) lines.add("%d of them were let go, and go at the next start".formatted(check.deadSlices()));
+        if (check.deadSlices() > 0)
+            lines.add("%d of them were let go, and go at the next start".formatted(check.deadSlices()));
         if (check.uncommittedSlices() > 0)
             lines.add("%d of them are not known to the log".formatted(check.uncommittedSlices()));
         if (check.unclaimedSlices() > 0)
@@ -70,7 +70,10 @@ final class CheckCommand extends Action {
         if (check.slicesWithoutCopy() > 0)
             lines.add("%d slices of files are on no disk that the log knows".formatted(check.slicesWithoutCopy()));
         check.findings().forEach(finding -> lines.add("WRONG: " + finding));
-        lines.add(check.findings().isEmpty() ? "nothing is wrong" : check.findings().size() + " things are wrong");
+        lines.add(
+                check.findings().isEmpty()
+                        ? "nothing is wrong"
+                        : check.findings().size() + " things are wrong");
         return lines;
     }
 }

@@ -61,8 +61,7 @@ final class StoreInspection {
         var config = new SliceStore.Config(Long.MAX_VALUE, 0, 0, 0, 64 << 20, 64);
         try (var _ = StoreLock.acquire(store);
                 var table = RocksTable.openForReading(store.resolve("tables"), RocksTable.Memory.SMALL);
-                var slices =
-                        SliceStore.open(volume, config, damaged::add, _ -> {}, RandomGenerator.getDefault())) {
+                var slices = SliceStore.open(volume, config, damaged::add, _ -> {}, RandomGenerator.getDefault())) {
             if (table.position().equals(Position.NONE))
                 throw new IOException("the store " + store + " has applied nothing of its network's log yet");
             var view = new Namespace(table, header.generation(), CACHE_BYTES).view();
@@ -104,7 +103,8 @@ final class StoreInspection {
     }
 
     private void expected(SliceRecord row) {
-        boolean copied = row.holders().stream().anyMatch(holder -> holder.state().isCopy());
+        boolean copied =
+                row.holders().stream().anyMatch(holder -> holder.state().isCopy());
         if (row.names() > 0 && !copied) withoutCopy++;
         if (inOrder && row.heldBy(header.incarnation()) && !slices.isDurable(row.slice()))
             found(row.slice() + " of " + row.inode() + " should be in this store and is not");

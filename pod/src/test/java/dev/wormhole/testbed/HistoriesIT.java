@@ -127,21 +127,24 @@ final class HistoriesIT {
                 .as("errors without a cause: " + troubles)
                 .isEmpty();
         for (Kind kind : Kind.values())
-            assertThat(history).as(kind + " that succeeded").anyMatch(each ->
-                    each.kind() == kind && each.outcome() == Outcome.DONE);
+            assertThat(history)
+                    .as(kind + " that succeeded")
+                    .anyMatch(each -> each.kind() == kind && each.outcome() == Outcome.DONE);
     }
 
     private String[] clients(Path out) {
         var arguments = new ArrayList<>(
                 List.of(out.toString(), Integer.toString(SECONDS), Long.toString(seed), Integer.toString(CLIENTS)));
-        for (Machine machine : bed.machines) arguments.add(machine.mount.resolve(folder).toString());
+        for (Machine machine : bed.machines)
+            arguments.add(machine.mount.resolve(folder).toString());
         return arguments.toArray(String[]::new);
     }
 
     /** Programs on other pods than the one in trouble meet no error, but where bytes are that only that pod has so far. */
     private static boolean mayFail(Operation operation, List<Trouble> troubles) {
         boolean known = FAILURES.stream().anyMatch(errno -> operation.answer().endsWith("errno " + errno));
-        boolean bytes = operation.object().startsWith("log:") || operation.object().startsWith("file:");
+        boolean bytes =
+                operation.object().startsWith("log:") || operation.object().startsWith("file:");
         return known
                 && troubles.stream()
                         .anyMatch(trouble -> trouble.excuses(operation)
@@ -160,7 +163,8 @@ final class HistoriesIT {
                 .mapToLong(each -> each.responded() - each.invoked())
                 .max()
                 .orElse(0);
-        System.out.println("histories, " + name + ": " + history.size() + " operations " + outcomes + ", errors " + errors
+        System.out.println("histories, " + name + ": " + history.size() + " operations " + outcomes + ", errors "
+                + errors
                 + ", longest " + longest / 1_000_000 + " ms, troubles "
                 + troubles.stream()
                         .map(each -> each.fault + " " + each.pod + " " + (each.to - each.from) / 1_000_000 + " ms")
@@ -210,7 +214,12 @@ final class HistoriesIT {
         await(
                 machine.name + " is back",
                 60,
-                () -> Shell.run(bed.root, Map.of(), List.of("touch", machine.mount.resolve("back").toString()))
+                () -> Shell.run(
+                                        bed.root,
+                                        Map.of(),
+                                        List.of(
+                                                "touch",
+                                                machine.mount.resolve("back").toString()))
                                 .status()
                         == 0);
         return new Trouble(machine.number, fault, from, System.nanoTime());
@@ -245,8 +254,7 @@ final class HistoriesIT {
     private static List<Operation> read(Path out) throws IOException {
         var history = new ArrayList<Operation>();
         try (var files = Files.newDirectoryStream(out, "history-*")) {
-            for (Path file : files)
-                for (String line : Files.readAllLines(file)) history.add(Operation.parse(line));
+            for (Path file : files) for (String line : Files.readAllLines(file)) history.add(Operation.parse(line));
         }
         return history;
     }
@@ -257,7 +265,8 @@ final class HistoriesIT {
                 history.stream().map(Operation::object).distinct().sorted().toList());
         Path last = Files.createDirectory(out.resolve("last"));
         var arguments = new ArrayList<>(List.of(last.toString(), "look", objects.toString()));
-        for (Machine machine : bed.machines) arguments.add(machine.mount.resolve(folder).toString());
+        for (Machine machine : bed.machines)
+            arguments.add(machine.mount.resolve(folder).toString());
         try (var program = new JavaProcess(bed.root, HistoryProgram.class, arguments.toArray(String[]::new))) {
             program.await(120);
         }

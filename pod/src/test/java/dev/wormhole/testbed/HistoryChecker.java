@@ -172,8 +172,7 @@ final class HistoryChecker {
         Search(List<Operation> steps, List<Operation> looks) {
             this.steps = steps;
             this.looks = looks;
-            for (int i = 0; i < steps.size(); i++)
-                if (steps.get(i).outcome() != Outcome.UNKNOWN) definite.set(i);
+            for (int i = 0; i < steps.size(); i++) if (steps.get(i).outcome() != Outcome.UNKNOWN) definite.set(i);
             for (Operation look : looks) {
                 var over = new BitSet();
                 for (int i = definite.nextSetBit(0); i >= 0; i = definite.nextSetBit(i + 1))
@@ -243,15 +242,20 @@ final class HistoryChecker {
         }
 
         private String stuck() {
-            var text = new StringBuilder("no order of %d changes explains what %d looks and refusals saw. The longest has %d"
-                    .formatted(steps.size(), looks.size(), size(furthest))
-                    + " and ends with " + new TreeMap<>(furthest.state) + "; then none of these can be next:");
+            var text = new StringBuilder(
+                    "no order of %d changes explains what %d looks and refusals saw. The longest has %d"
+                                    .formatted(steps.size(), looks.size(), size(furthest))
+                            + " and ends with " + new TreeMap<>(furthest.state) + "; then none of these can be next:");
             int told = 0;
-            for (int i = furthest.seen.nextClearBit(0); i < looks.size() && told < 5; i = furthest.seen.nextClearBit(i + 1)) {
+            for (int i = furthest.seen.nextClearBit(0);
+                    i < looks.size() && told < 5;
+                    i = furthest.seen.nextClearBit(i + 1)) {
                 text.append("\n  ").append(looks.get(i));
                 told++;
             }
-            for (int i = furthest.done.nextClearBit(0); i < steps.size() && told < 12; i = furthest.done.nextClearBit(i + 1)) {
+            for (int i = furthest.done.nextClearBit(0);
+                    i < steps.size() && told < 12;
+                    i = furthest.done.nextClearBit(i + 1)) {
                 text.append("\n  ").append(steps.get(i));
                 told++;
             }
@@ -285,7 +289,8 @@ final class HistoryChecker {
         for (Operation read : reads) {
             List<String> items = items(read);
             if (!items.equals(longest.subList(0, items.size())))
-                findings.add(object + ": no beginning of what another read found: " + read + "\n  the other: " + longest);
+                findings.add(
+                        object + ": no beginning of what another read found: " + read + "\n  the other: " + longest);
         }
         order(object, longest, appends);
         sessions(object, reads);

@@ -26,9 +26,7 @@ final class HistoryCheckerTest {
     }
 
     private void add(String object, int client, long from, long to, String answer, Kind kind, String... arguments) {
-        var outcome = answer.equals("?")
-                ? Outcome.UNKNOWN
-                : answer.startsWith("E") ? Outcome.REFUSED : Outcome.DONE;
+        var outcome = answer.equals("?") ? Outcome.UNKNOWN : answer.startsWith("E") ? Outcome.REFUSED : Outcome.DONE;
         history.add(new Operation(client, 1 + client % 3, object, kind, List.of(arguments), from, to, outcome, answer));
     }
 

@@ -88,8 +88,8 @@ final class HistoryProgram {
         try (Arena arena = Arena.ofShared()) {
             for (int i = 0; i < clients; i++) {
                 int at = i % folders.size();
-                var program = new HistoryProgram(
-                        looksOnly ? 1_000 + i : i, at + 1, folders.get(at), out, seed, start, arena);
+                var program =
+                        new HistoryProgram(looksOnly ? 1_000 + i : i, at + 1, folders.get(at), out, seed, start, arena);
                 threads.add(Thread.ofPlatform()
                         .name("client-" + i)
                         .uncaughtExceptionHandler((_, failure) -> failures.add(failure))
@@ -147,8 +147,8 @@ final class HistoryProgram {
             answer = failure.errno == ENOENT ? "ENOENT" : failure.errno == EEXIST ? "EEXIST" : failure.getMessage();
             trouble = outcome == Outcome.UNKNOWN;
         }
-        var operation = new Operation(
-                client, pod, object, kind, arguments, invoked, System.nanoTime(), outcome, answer);
+        var operation =
+                new Operation(client, pod, object, kind, arguments, invoked, System.nanoTime(), outcome, answer);
         try {
             history.write(operation.line() + "\n");
             history.flush();
@@ -341,7 +341,8 @@ final class HistoryProgram {
 
     private static String unpadded(String text, int bytes) {
         int end = text.indexOf('.');
-        boolean whole = text.length() == bytes - 1 && end > 0 && text.substring(end).matches("\\.+");
+        boolean whole =
+                text.length() == bytes - 1 && end > 0 && text.substring(end).matches("\\.+");
         return whole ? text.substring(0, end) : "torn!" + text.replaceAll("[^!-~]", "?");
     }
 

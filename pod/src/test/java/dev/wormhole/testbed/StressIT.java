@@ -128,7 +128,9 @@ final class StressIT {
 
     /** Copies are made, and what was deleted is gone. */
     private void awaitRest() {
-        bed.machine(1).wormhole("sync", "--store", bed.machine(1).store.toString()).orFail("sync");
+        bed.machine(1)
+                .wormhole("sync", "--store", bed.machine(1).store.toString())
+                .orFail("sync");
         await("nothing is left to copy or to reclaim", 60 + SECONDS / 10, () -> {
             JsonObject replication = JsonParser.parseString(bed.machine(1).status())
                     .getAsJsonObject()
@@ -152,10 +154,16 @@ final class StressIT {
                     .map(JsonElement::getAsString)
                     .isEmpty();
             assertThat(result.status()).isZero();
-            assertThat(found.get("inOrder").getAsBoolean()).as("stopped in good order").isTrue();
+            assertThat(found.get("inOrder").getAsBoolean())
+                    .as("stopped in good order")
+                    .isTrue();
             for (String leftover : List.of("orphans", "unnamedSlices", "deadSlices", "uncommittedSlices"))
-                assertThat(found.get(leftover).getAsLong()).as(machine.name + ": " + leftover).isZero();
-            assertThat(found.get("storedSlices").getAsLong()).as("slices of " + machine.name).isPositive();
+                assertThat(found.get(leftover).getAsLong())
+                        .as(machine.name + ": " + leftover)
+                        .isZero();
+            assertThat(found.get("storedSlices").getAsLong())
+                    .as("slices of " + machine.name)
+                    .isPositive();
         }
     }
 

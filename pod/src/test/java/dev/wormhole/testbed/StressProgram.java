@@ -264,25 +264,29 @@ final class StressProgram {
                     if (random.nextBoolean()) writeAt(fd, 0, length());
                 });
             }
-            case WRITE -> opened(path(), O_RDWR, fd -> {
-                for (int i = random.nextInt(3); i >= 0; i--) writeAt(fd, offset(), length());
-            });
-            case APPEND -> opened(path(), O_WRONLY | O_APPEND | (random.nextBoolean() ? O_CREAT : 0), fd -> {
-                int length = 1 + random.nextInt(500);
-                buffer.asSlice(0, length).fill(APPENDED);
-                int written = SystemCalls.write(fd, buffer.asSlice(0, length));
-                if (written != length) wrong("appended " + written + " of " + length + " in " + doing);
-            });
+            case WRITE ->
+                opened(path(), O_RDWR, fd -> {
+                    for (int i = random.nextInt(3); i >= 0; i--) writeAt(fd, offset(), length());
+                });
+            case APPEND ->
+                opened(path(), O_WRONLY | O_APPEND | (random.nextBoolean() ? O_CREAT : 0), fd -> {
+                    int length = 1 + random.nextInt(500);
+                    buffer.asSlice(0, length).fill(APPENDED);
+                    int written = SystemCalls.write(fd, buffer.asSlice(0, length));
+                    if (written != length) wrong("appended " + written + " of " + length + " in " + doing);
+                });
             case TRUNCATE -> opened(path(), O_RDWR, fd -> SystemCalls.ftruncate(fd, offset()));
             case PUNCH ->
                 opened(path(), O_RDWR, fd -> SystemCalls.fallocate(fd, PUNCH_HOLE | KEEP_SIZE, offset(), length()));
-            case READ -> opened(path(), O_RDONLY, fd -> {
-                for (int i = random.nextInt(3); i >= 0; i--) readAt(fd, offset(), length());
-            });
-            case SYNC -> opened(path(), O_RDWR, fd -> {
-                writeAt(fd, offset(), 100);
-                SystemCalls.fsync(fd);
-            });
+            case READ ->
+                opened(path(), O_RDONLY, fd -> {
+                    for (int i = random.nextInt(3); i >= 0; i--) readAt(fd, offset(), length());
+                });
+            case SYNC ->
+                opened(path(), O_RDWR, fd -> {
+                    writeAt(fd, offset(), 100);
+                    SystemCalls.fsync(fd);
+                });
             case RENAME -> SystemCalls.rename(told(path()), told(path()), 0);
             case RENAME_NEW -> SystemCalls.rename(told(path()), told(path()), NOREPLACE);
             case EXCHANGE_NAMES -> SystemCalls.rename(told(path()), told(path()), EXCHANGE);
@@ -296,8 +300,7 @@ final class StressProgram {
             case MAKE_DIRECTORY -> SystemCalls.mkdir(told(path()));
             case REMOVE_DIRECTORY -> SystemCalls.rmdir(told(path()));
             case CHANGE_MODE -> SystemCalls.chmod(told(path()), random.nextInt(01000) | 0700);
-            case SET_ATTRIBUTE ->
-                SystemCalls.setxattr(told(path()), attribute(), "value " + random.nextInt(1_000));
+            case SET_ATTRIBUTE -> SystemCalls.setxattr(told(path()), attribute(), "value " + random.nextInt(1_000));
             case GET_ATTRIBUTE -> {
                 String value = SystemCalls.getxattr(told(path()), attribute());
                 if (!value.startsWith("value ")) wrong("attribute " + value + ": " + doing);
@@ -314,12 +317,13 @@ final class StressProgram {
             case USE_HELD -> {
                 if (!held.isEmpty()) useHeld();
             }
-            case NAMELESS -> opened(directory(), O_TMPFILE | O_RDWR, fd -> {
-                int length = length();
-                writeAt(fd, 0, length);
-                readAt(fd, 0, length);
-                if (random.nextBoolean()) SystemCalls.link(fd, told(path()));
-            });
+            case NAMELESS ->
+                opened(directory(), O_TMPFILE | O_RDWR, fd -> {
+                    int length = length();
+                    writeAt(fd, 0, length);
+                    readAt(fd, 0, length);
+                    if (random.nextBoolean()) SystemCalls.link(fd, told(path()));
+                });
         }
     }
 

@@ -26,7 +26,6 @@ final class SystemCalls {
 
     private static final int AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100, AT_SYMLINK_FOLLOW = 0x400;
     private static final int STATX_BASIC = 0x7ff, STATX_BYTES = 256;
-
     private static final int PROT_READ_WRITE = 3, MAP_SHARED = 1, MS_SYNC = 4;
     private static final Linker LINKER = Linker.nativeLinker();
     private static final Linker.Option ERRNO = Linker.Option.captureCallState("errno");
@@ -252,7 +251,8 @@ final class SystemCalls {
     /** Sets when it was read and written. */
     static void times(Path path, long seconds, long nanos) {
         try (Arena arena = Arena.ofConfined()) {
-            long times = arena.allocateFrom(LONG, seconds, nanos, seconds, nanos).address();
+            long times =
+                    arena.allocateFrom(LONG, seconds, nanos, seconds, nanos).address();
             at("utimensat", path, (s, name) -> (int) UTIMENSAT.invokeExact(s, AT_FDCWD, name, times, 0));
         }
     }
@@ -271,9 +271,8 @@ final class SystemCalls {
             long name = arena.allocateFrom(path.toString()).address();
             long key = arena.allocateFrom(attribute).address();
             var into = arena.allocate(4096);
-            long length = checked(
-                    "getxattr " + path,
-                    s -> (long) GETXATTR.invokeExact(s, name, key, into.address(), into.byteSize()));
+            long length = checked("getxattr " + path, s ->
+                    (long) GETXATTR.invokeExact(s, name, key, into.address(), into.byteSize()));
             return new String(into.asSlice(0, length).toArray(ValueLayout.JAVA_BYTE), StandardCharsets.UTF_8);
         }
     }
@@ -289,8 +288,8 @@ final class SystemCalls {
     static Stat stat(Path path) {
         try (Arena arena = Arena.ofConfined()) {
             var into = arena.allocate(STATX_BYTES, 8);
-            at("statx", path, (s, name) -> (int)
-                    STATX.invokeExact(s, AT_FDCWD, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC, into.address()));
+            at("statx", path, (s, name) ->
+                    (int) STATX.invokeExact(s, AT_FDCWD, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC, into.address()));
             return new Stat(
                     into.get(LONG, 32),
                     Short.toUnsignedInt(into.get(ValueLayout.JAVA_SHORT, 28)),
@@ -303,7 +302,8 @@ final class SystemCalls {
     static List<String> entries(int fd) {
         try (Arena arena = Arena.ofConfined()) {
             var into = arena.allocate(32 << 10, 8);
-            long length = checked("getdents64", s -> (long) GETDENTS.invokeExact(s, fd, into.address(), into.byteSize()));
+            long length =
+                    checked("getdents64", s -> (long) GETDENTS.invokeExact(s, fd, into.address(), into.byteSize()));
             var names = new ArrayList<String>();
             for (long at = 0; at < length; at += Short.toUnsignedInt(into.get(ValueLayout.JAVA_SHORT, at + 16)))
                 names.add(into.getString(at + 19));

@@ -80,7 +80,8 @@ final class TreeWalk {
         try (var listing = Files.newDirectoryStream(path)) {
             listing.forEach(children::add);
         }
-        if (new HashSet<>(children).size() != children.size()) lines.add("wrong: listed twice in /" + name + ": " + children);
+        if (new HashSet<>(children).size() != children.size())
+            lines.add("wrong: listed twice in /" + name + ": " + children);
         children.sort(null);
         int directories = 0;
         for (Path child : children) {
