@@ -77,6 +77,7 @@ public final class RocksTable implements Table, AutoCloseable {
 
     private final Path directory;
     private final Memory memory;
+    private final boolean writable;
     private final Object writing = new Object();
     private volatile Database database;
     private volatile Position position;
@@ -85,9 +86,10 @@ public final class RocksTable implements Table, AutoCloseable {
     private final WriteOptions writeOptions = new WriteOptions(); // not synced
     private volatile boolean closed;
 
-    private RocksTable(Path directory, Memory memory, Database database) throws RocksDBException {
+    private RocksTable(Path directory, Memory memory, Database database, boolean writable) throws RocksDBException {
         this.directory = directory;
         this.memory = memory;
+        this.writable = writable;
         this.database = database;
         this.stored = database.position();
         this.position = stored;
@@ -103,11 +105,7 @@ public final class RocksTable implements Table, AutoCloseable {
         Path current = directory.resolve(CURRENT);
         String name;
         try {
-            name = Files.readString(current).strip();
-            if (!name.matches("db-\\d{6,}")) throw new IOException("damaged: " + current + " says '" + name + "'");
-            if (!Files.isDirectory(directory.resolve(name))) {
-                throw new IOException("damaged: " + current + " names " + name + ", which is missing");
-            }
+            name = current(directory);
         } catch (NoSuchFileException e) {
             name = "db-000001";
             // A table without a pointer never held anything: its first database is made before the pointer.
@@ -115,10 +113,10 @@ public final class RocksTable implements Table, AutoCloseable {
         }
         removeAllBut(directory, name);
         loadNative(directory);
-        Database opened = Database.open(directory.resolve(name), memory);
+        Database opened = Database.open(directory.resolve(name), memory, true);
         try {
             if (!Files.exists(current)) point(directory, name);
-            return new RocksTable(directory, memory, opened);
+            return new RocksTable(directory, memory, opened, true);
         } catch (IOException | RuntimeException e) {
             opened.release();
             throw e;
@@ -126,6 +124,34 @@ public final class RocksTable implements Table, AutoCloseable {
             opened.release();
             throw failed("open " + directory, e);
         }
+    }
+
+    /**
+     * Opens the table in a directory to read it: no row, and nothing that a later {@link #open} finds, is changed; writing
+     * fails. Nobody may have it open for writing.
+     *
+     * @throws IOException if there is no table, it cannot be read or its content is damaged
+     */
+    public static RocksTable openForReading(Path directory, Memory memory) throws IOException {
+        String name = current(directory);
+        loadNative(directory);
+        Database opened = Database.open(directory.resolve(name), memory, false);
+        try {
+            return new RocksTable(directory, memory, opened, false);
+        } catch (RocksDBException e) {
+            opened.release();
+            throw failed("open " + directory, e);
+        }
+    }
+
+    /** The name of the valid database. */
+    private static String current(Path directory) throws IOException {
+        Path current = directory.resolve(CURRENT);
+        String name = Files.readString(current).strip();
+        if (!name.matches("db-\\d{6,}")) throw new IOException("damaged: " + current + " says '" + name + "'");
+        if (!Files.isDirectory(directory.resolve(name)))
+            throw new IOException("damaged: " + current + " names " + name + ", which is missing");
+        return name;
     }
 
     /**
@@ -267,7 +293,7 @@ public final class RocksTable implements Table, AutoCloseable {
             Database opened;
             Position contained;
             try {
-                opened = Database.open(target, memory);
+                opened = Database.open(target, memory, true);
                 contained = opened.position();
             } catch (RocksDBException e) {
                 removeTree(target);
@@ -296,7 +322,7 @@ public final class RocksTable implements Table, AutoCloseable {
         synchronized (writing) {
             if (closed) return;
             try {
-                flush();
+                if (writable) flush();
             } finally {
                 closed = true;
                 batch.close();
@@ -378,7 +404,7 @@ public final class RocksTable implements Table, AutoCloseable {
             this.resources = resources;
         }
 
-        static Database open(Path path, Memory memory) throws IOException {
+        static Database open(Path path, Memory memory, boolean writable) throws IOException {
             Deque<AutoCloseable> resources = new ArrayDeque<>();
             LRUCache cache = keep(resources, new LRUCache(memory.blockCacheBytes()));
             BloomFilter bloom = keep(resources, new BloomFilter(10, false));
@@ -416,7 +442,11 @@ public final class RocksTable implements Table, AutoCloseable {
                     .setAvoidFlushDuringRecovery(true)
                     .setSkipStatsUpdateOnDbOpen(true);
             try {
-                RocksDB rocks = keep(resources, RocksDB.open(options, path.toString()));
+                RocksDB rocks = keep(
+                        resources,
+                        writable
+                                ? RocksDB.open(options, path.toString())
+                                : RocksDB.openReadOnly(options, path.toString()));
                 return new Database(path, rocks, resources);
             } catch (RocksDBException e) {
                 closeAll(resources);

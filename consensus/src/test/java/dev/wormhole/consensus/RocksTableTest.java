@@ -337,4 +337,22 @@ class RocksTableTest {
             return newest;
         }
     }
+
+    @Test
+    void aTableOpenedForReadingShowsItsRowsAndKeepsThem() throws IOException {
+        table.write(put("01", "aa"), 2, 7);
+        table.close();
+        try (var looked = RocksTable.openForReading(directory.resolve("t"), TINY)) {
+            assertThat(looked.get(hex("01"))).isEqualTo(hex("aa"));
+            assertThat(looked.position()).isEqualTo(new Position(2, 7));
+            assertThatThrownBy(() -> looked.write(put("02", "bb"), 2, 8))
+                    .isInstanceOf(java.io.UncheckedIOException.class);
+        }
+        open();
+        assertThat(table.get(hex("01"))).isEqualTo(hex("aa"));
+        assertThat(table.get(hex("02"))).isNull();
+        assertThatThrownBy(() -> RocksTable.openForReading(directory.resolve("none"), TINY))
+                .isInstanceOf(IOException.class);
+        assertThat(directory.resolve("none")).doesNotExist();
+    }
 }

@@ -233,6 +233,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 case Change.InodeChanged(InodeId id, boolean content) -> {
                     OpenInode inode = inodes.get(id);
                     if (inode != null) inode.flagsFrom(metadata.view());
+                    if (inode != null && content && !own)
+                        inode.changedElsewhere(metadata.view(), nanoClock.getAsLong());
                     if (inode != null && content && inode.contentTold(metadata.view())) kernel.contentChanged(id);
                     long after = validity.attributesChanged(id, own);
                     if (after < 0) continue;
@@ -510,6 +512,10 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 InodeId existing = metadata.view().lookup(directory, name);
                 if (existing != null) {
                     if ((flags & OpenFile.O_EXCL) != 0) return Answer.refused(Errno.EEXIST);
+                    Attributes found = metadata.view().attributes(existing);
+                    // a symbolic link, say, since the kernel looked: only it can follow, and looks again
+                    if (found != null && !found.isDirectory() && found.type() != FileType.REGULAR)
+                        return Answer.refused(Errno.ESTALE);
                     Answer<Opened> opened = openHere(existing, flags);
                     switch (opened) {
                         case Answer.Ok<Opened>(Opened file) -> {
@@ -703,7 +709,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             revalidate();
             target = metadata.view().symlinkTarget(inode);
         }
-        return target == null ? Answer.refused(Errno.EINVAL) : Answer.ok(target);
+        if (target != null) return Answer.ok(target);
+        return Answer.refused(metadata.view().attributes(inode) == null ? Errno.ESTALE : Errno.EINVAL);
     }
 
     // ---- attributes
@@ -970,12 +977,14 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         long handle = files.add(file);
         if (handle == 0) return Answer.refused(Errno.EMFILE);
         inode.flagsFrom(metadata.view());
-        boolean keep = inode.openedAt(content, file.append);
+        boolean grows = inode.growsElsewhere(metadata.view(), nanoClock.getAsLong());
+        boolean direct = file.append || file.onlyReads() && grows;
+        boolean keep = inode.openedAt(content, direct) && !direct;
         // what was applied since the content was looked at was not told for pages that are only now right
         if (inode.contentTold(metadata.view())) kernel.contentChanged(inode.id);
         // reads of pages that it keeps are the kernel's alone: this open stands for them
         if (keep && file.onlyReads() && accessed(file)) kernel.attributesChanged(inode.id);
-        return Answer.ok(new Opened(handle, keep, file.append));
+        return Answer.ok(new Opened(handle, keep, direct));
     }
 
     @Override
