@@ -300,7 +300,8 @@ public final class RaftLog implements AutoCloseable {
         TermIndex here = log.getTermIndex(committed.index());
         long reached = Math.min(committed.index(), log.getFlushIndex());
         // Where the entry is the leader's, so is everything before it.
-        if (here == null || here.getTerm() != committed.term() || reached <= log.getLastCommittedIndex()) return nothing;
+        if (here == null || here.getTerm() != committed.term() || reached <= log.getLastCommittedIndex())
+            return nothing;
         TermIndex last = log.getTermIndex(reached);
         DivisionInfo info = running.division().getInfo();
         RaftPeerId leader = info.getLeaderId();

@@ -92,6 +92,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     private final HandleTable<OpenFile> files = new HandleTable<>(HANDLES_MAX);
     private final HandleTable<OpenDirectory> directories = new HandleTable<>(HANDLES_MAX);
     private final Listings listings = new Listings();
+    private final KernelNames kernelNames = new KernelNames();
     private volatile KernelCache kernel = new NoKernel();
 
     /** Log indexes at which holds became due that are not committed yet, and how many. Guarded by itself. */
@@ -424,9 +425,11 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             long asOf = nanoClock.getAsLong();
             long entryNanos = settings.validity().entryNanos(directory);
             InodeId child = metadata.view().lookup(directory, name);
-            if (child == null) return Answer.refused(Errno.ENOENT);
-            Entry entry = entry(entryNanos, child, true, asOf);
-            if (entry != null) return Answer.ok(entry);
+            Entry entry = child == null ? null : entry(entryNanos, child, true, asOf);
+            if (child != null && entry == null) continue;
+            kernelNames.told(
+                    directory, name, entry != null && entry.attributes().isDirectory() ? child : null);
+            return entry == null ? Answer.refused(Errno.ENOENT) : Answer.ok(entry);
         }
         return Answer.refused(Errno.ENOENT);
     }
@@ -472,7 +475,9 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     private Answer<Entry> made(InodeId directory, FileName name, InodeId inode)
             throws IOException, InterruptedException {
         Entry entry = madeEntry(directory, name, inode);
-        return entry == null ? Answer.refused(Errno.ESTALE) : Answer.ok(entry);
+        if (entry == null) return Answer.refused(Errno.ESTALE);
+        if (entry.attributes().isDirectory()) kernelNames.told(directory, name, inode);
+        return Answer.ok(entry);
     }
 
     @Override
@@ -628,6 +633,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 expected = metadata.view().lookup(directory, name);
             }
             if (expected == null || expected.equals(refused)) return Answer.refused(Errno.ENOENT);
+            if (isDirectory && kernelNames.contradict(directory, name, expected)) return Answer.refused(Errno.ESTALE);
             if (readOnly(directory) || readOnly(expected)) return Answer.refused(Errno.EROFS);
             Outcome outcome = proposeFor(
                     expected,
@@ -636,6 +642,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                             : new Command.Unlink(directory, name, expected));
             switch (outcome) {
                 case Outcome.Done _ -> {
+                    if (isDirectory) kernelNames.told(directory, name, null);
                     return done();
                 }
                 case Outcome.Refused(Errno errno) -> {
@@ -664,6 +671,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             if (expected == null) return Answer.refused(Errno.ENOENT);
             if (mode == RenameMode.NO_REPLACE && replaced != null) return Answer.refused(Errno.EEXIST);
             if (mode == RenameMode.EXCHANGE && replaced == null) return Answer.refused(Errno.ENOENT);
+            if (mode == RenameMode.REPLACE && kernelNames.contradict(toDirectory, toName, replaced))
+                return Answer.refused(Errno.ESTALE);
             if (readOnly(fromDirectory)
                     || readOnly(expected)
                     || !toDirectory.equals(fromDirectory) && readOnly(toDirectory)
@@ -688,6 +697,9 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 case Outcome.Done _ -> {
                     OpenInode renamed = inodes.get(expected);
                     if (renamed != null) renamed.wish = null; // another path may have other rules
+                    // the kernel looks both names up before it uses them again
+                    kernelNames.told(fromDirectory, fromName, null);
+                    kernelNames.told(toDirectory, toName, null);
                     return done();
                 }
                 case Outcome.Refused(Errno errno) -> {
@@ -1445,6 +1457,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 if (attributes) {
                     full = entry(entryNanos, entry.inode(), false, asOf);
                     if (full == null) continue; // removed meanwhile
+                    if (entryNanos > 0 && entry.type() == FileType.DIRECTORY)
+                        kernelNames.told(directory, entry.name(), entry.inode());
                 }
                 var listed = new Listed(entry.name().bytes(), entry.inode(), entry.type(), entry.cookie(), full);
                 if (!sink.take(listed)) {

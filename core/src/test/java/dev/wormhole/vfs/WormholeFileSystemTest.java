@@ -830,6 +830,30 @@ class WormholeFileSystemTest {
         b.close(there);
     }
 
+    /** The kernel would take the one that it had in mind for removed, and show it empty from then on. */
+    @Test
+    void aDirectoryThatTheKernelDoesNotMeanIsNotRemoved() throws Exception {
+        FileName d = FileName.of("d");
+        ok(a.files().make(CALLER, InodeId.ROOT, d, FileType.DIRECTORY, 0755, 0, new byte[0]));
+        ok(b.files().make(CALLER, InodeId.ROOT, FileName.of("other"), FileType.DIRECTORY, 0755, 0, new byte[0]));
+        ok(b.files().make(CALLER, InodeId.ROOT, FileName.of("third"), FileType.DIRECTORY, 0755, 0, new byte[0]));
+        InodeId meant = ok(a.files().lookup(InodeId.ROOT, d)).attributes().inode();
+        ok(b.files().rename(InodeId.ROOT, d, InodeId.ROOT, FileName.of("kept"), RenameMode.REPLACE));
+        assertThat(refusal(() ->
+                        ok(a.files().rename(InodeId.ROOT, FileName.of("third"), InodeId.ROOT, d, RenameMode.REPLACE))))
+                .isEqualTo(Errno.ESTALE);
+        ok(b.files().rename(InodeId.ROOT, FileName.of("other"), InodeId.ROOT, d, RenameMode.REPLACE));
+        network.settle();
+        assertThat(refusal(() -> ok(a.files().removeDirectory(InodeId.ROOT, d))))
+                .isEqualTo(Errno.ESTALE);
+        assertThat(ok(a.files().lookup(InodeId.ROOT, d)).attributes().inode()).isNotEqualTo(meant);
+        ok(a.files().removeDirectory(InodeId.ROOT, d)); // the kernel looks again, and means it
+        assertThat(ok(a.files().lookup(InodeId.ROOT, FileName.of("kept")))
+                        .attributes()
+                        .inode())
+                .isEqualTo(meant);
+    }
+
     @Test
     void anAppendOnlyFileGrowsAndIsNeverRewritten() throws Exception {
         a.put("f", bytes("1"));
