@@ -92,7 +92,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     private final HandleTable<OpenFile> files = new HandleTable<>(HANDLES_MAX);
     private final HandleTable<OpenDirectory> directories = new HandleTable<>(HANDLES_MAX);
     private final Listings listings = new Listings();
-    private final KernelNames kernelNames = new KernelNames();
+    private final KernelNames kernelNames;
     private volatile KernelCache kernel = new NoKernel();
 
     /** Log indexes at which holds became due that are not committed yet, and how many. Guarded by itself. */
@@ -153,6 +153,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         this.clock = clock;
         this.settings = settings;
         this.nanoClock = nanoClock;
+        this.kernelNames = new KernelNames(nanoClock);
         appliedIndex = metadata.view().appliedIndex();
         teller = new Teller(() -> kernel, nanoClock, appliedIndex);
         reader = new ContentReader(metadata, store, replication);
@@ -633,7 +634,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 expected = metadata.view().lookup(directory, name);
             }
             if (expected == null || expected.equals(refused)) return Answer.refused(Errno.ENOENT);
-            if (isDirectory && kernelNames.contradict(directory, name, expected)) return Answer.refused(Errno.ESTALE);
+            if (isDirectory && kernelNames.mayMeanAnother(directory, name, expected))
+                return Answer.refused(Errno.ESTALE);
             if (readOnly(directory) || readOnly(expected)) return Answer.refused(Errno.EROFS);
             Outcome outcome = proposeFor(
                     expected,
@@ -642,7 +644,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                             : new Command.Unlink(directory, name, expected));
             switch (outcome) {
                 case Outcome.Done _ -> {
-                    if (isDirectory) kernelNames.told(directory, name, null);
+                    if (isDirectory) kernelNames.changed(directory, name);
                     return done();
                 }
                 case Outcome.Refused(Errno errno) -> {
@@ -671,7 +673,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             if (expected == null) return Answer.refused(Errno.ENOENT);
             if (mode == RenameMode.NO_REPLACE && replaced != null) return Answer.refused(Errno.EEXIST);
             if (mode == RenameMode.EXCHANGE && replaced == null) return Answer.refused(Errno.ENOENT);
-            if (mode == RenameMode.REPLACE && kernelNames.contradict(toDirectory, toName, replaced))
+            if (mode == RenameMode.REPLACE && kernelNames.mayMeanAnother(toDirectory, toName, replaced))
                 return Answer.refused(Errno.ESTALE);
             if (readOnly(fromDirectory)
                     || readOnly(expected)
@@ -698,8 +700,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                     OpenInode renamed = inodes.get(expected);
                     if (renamed != null) renamed.wish = null; // another path may have other rules
                     // the kernel looks both names up before it uses them again
-                    kernelNames.told(fromDirectory, fromName, null);
-                    kernelNames.told(toDirectory, toName, null);
+                    kernelNames.changed(fromDirectory, fromName);
+                    kernelNames.changed(toDirectory, toName);
                     return done();
                 }
                 case Outcome.Refused(Errno errno) -> {
