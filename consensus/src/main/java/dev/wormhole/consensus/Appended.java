@@ -2,4 +2,8 @@
 package dev.wormhole.consensus;
 
 /** An entry that is committed, flushed and applied on this pod. */
-public record Appended(long index) {}
+public record Appended(Position position) {
+    public long index() {
+        return position.index();
+    }
+}

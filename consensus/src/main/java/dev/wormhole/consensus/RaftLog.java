@@ -16,20 +16,24 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 import java.util.stream.Stream;
 import org.apache.ratis.conf.Parameters;
 import org.apache.ratis.conf.RaftProperties;
 import org.apache.ratis.grpc.GrpcConfigKeys;
 import org.apache.ratis.grpc.GrpcTlsConfig;
+import org.apache.ratis.proto.RaftProtos.AppendEntriesRequestProto;
 import org.apache.ratis.proto.RaftProtos.RaftConfigurationProto;
 import org.apache.ratis.proto.RaftProtos.RaftGroupIdProto;
 import org.apache.ratis.proto.RaftProtos.RaftPeerProto;
@@ -57,6 +61,7 @@ import org.apache.ratis.server.DivisionInfo;
 import org.apache.ratis.server.RaftConfiguration;
 import org.apache.ratis.server.RaftServer;
 import org.apache.ratis.server.RaftServerConfigKeys;
+import org.apache.ratis.server.protocol.TermIndex;
 import org.apache.ratis.server.storage.RaftStorage;
 import org.apache.ratis.thirdparty.com.google.protobuf.UnsafeByteOperations;
 import org.apache.ratis.util.ExitUtils;
@@ -118,6 +123,9 @@ public final class RaftLog implements AutoCloseable {
     private final ScheduledExecutorService watch;
     private final ExecutorService notices;
     private final AtomicBoolean noticeQueued = new AtomicBoolean();
+    private final AtomicReference<Position> committedElsewhere = new AtomicReference<>(Position.NONE);
+    private volatile long learntCommittedNanos;
+    private final AtomicBoolean committing = new AtomicBoolean();
     private final AtomicBoolean failed = new AtomicBoolean();
     private final AtomicBoolean closed = new AtomicBoolean();
 
@@ -205,7 +213,10 @@ public final class RaftLog implements AutoCloseable {
                 return failed(translate("append", e));
             }
         }
-        return finish("append", reply, settings.timing().call(), r -> new Appended(r.getLogIndex()));
+        return finish("append", reply, settings.timing().call(), r -> {
+            var at = running.division().getRaftLog().getTermIndex(r.getLogIndex());
+            return new Appended(new Position(at == null ? 0 : at.getTerm(), r.getLogIndex()));
+        });
     }
 
     /**
@@ -235,6 +246,81 @@ public final class RaftLog implements AutoCloseable {
         return running == null
                 ? applier.position().index()
                 : running.division().getRaftLog().getLastCommittedIndex();
+    }
+
+    /**
+     * Takes another pod's word, which must be true, that an entry is committed, and applies up to it as soon as it is on this
+     * disk. Ratis itself tells a follower with the next entry, behind that entry's sync, or with a heartbeat; so a lost word
+     * costs only time. On the leader it does nothing.
+     *
+     * @param entry as its leader applied it: with another term than in this pod's log it is ignored
+     */
+    public void learnCommitted(Position entry) {
+        if (entry.index() <= committed() || closed.get()) return;
+        committedElsewhere.accumulateAndGet(entry, (a, b) -> a.compareTo(b) >= 0 ? a : b);
+        learntCommittedNanos = System.nanoTime();
+        if (committing.compareAndSet(false, true)) commit(notices);
+    }
+
+    private void commit(Executor executor) {
+        try {
+            executor.execute(() -> {
+                Position entry = committedElsewhere.get();
+                tellRatis(entry).whenComplete((_, _) -> committed(entry));
+            });
+        } catch (RejectedExecutionException e) {
+            committing.set(false); // closing
+        }
+    }
+
+    /** Ratis was told what has reached this disk. */
+    private void committed(Position told) {
+        boolean reached = committed() >= told.index();
+        boolean more = committedElsewhere.get().compareTo(told) > 0;
+        boolean fresh = System.nanoTime() - learntCommittedNanos
+                < settings.timing().electionMin().toNanos();
+        if (more || !reached && fresh && !closed.get()) {
+            // Ratis has no event for an entry that reaches the disk after the word of its commit.
+            commit(reached ? notices : CompletableFuture.delayedExecutor(1, TimeUnit.MILLISECONDS, notices));
+            return;
+        }
+        committing.set(false);
+        if (committedElsewhere.get().compareTo(told) > 0 && committing.compareAndSet(false, true)) commit(notices);
+    }
+
+    /**
+     * A heartbeat as the leader would send it, once for what is here and on the disk by now: it counts as a sign of the
+     * leader, and must not be one oftener than the leader gave it.
+     */
+    private CompletableFuture<?> tellRatis(Position committed) {
+        CompletableFuture<?> nothing = CompletableFuture.completedFuture(null);
+        Engine running = engine;
+        if (running == null || closed.get()) return nothing;
+        var log = running.division().getRaftLog();
+        TermIndex here = log.getTermIndex(committed.index());
+        long reached = Math.min(committed.index(), log.getFlushIndex());
+        // Where the entry is the leader's, so is everything before it.
+        if (here == null || here.getTerm() != committed.term() || reached <= log.getLastCommittedIndex())
+            return nothing;
+        TermIndex last = log.getTermIndex(reached);
+        DivisionInfo info = running.division().getInfo();
+        RaftPeerId leader = info.getLeaderId();
+        if (last == null || leader == null || leader.equals(selfId)) return nothing;
+        var heartbeat = AppendEntriesRequestProto.newBuilder()
+                .setServerRequest(RaftRpcRequestProto.newBuilder()
+                        .setRequestorId(leader.toByteString())
+                        .setReplyId(selfId.toByteString())
+                        .setRaftGroupId(RaftGroupIdProto.newBuilder().setId(groupId.toByteString()))
+                        .setCallId(calls.incrementAndGet()))
+                .setLeaderTerm(info.getCurrentTerm())
+                .setPreviousLog(last.toProto())
+                .setLeaderCommit(reached)
+                .build();
+        try {
+            return running.server().appendEntriesAsync(heartbeat);
+        } catch (IOException | RuntimeException e) {
+            return CompletableFuture.failedFuture(e); // its leader tells it too
+        }
     }
 
     /** How many vote, by the newest configuration known here; 0 while the log is being rebuilt. Cheap. */
@@ -564,7 +650,9 @@ public final class RaftLog implements AutoCloseable {
         RaftServerConfigKeys.Log.setSegmentCacheSizeMax(p, SizeInBytes.valueOf(2L * sizes.segmentBytes()));
         RaftServerConfigKeys.Log.setWriteBufferSize(p, SizeInBytes.valueOf(sendBytes + (64 << 10)));
         RaftServerConfigKeys.Log.setQueueByteLimit(p, SizeInBytes.valueOf(4L * sendBytes));
-        RaftServerConfigKeys.Log.setLogMetadataEnabled(p, true);
+        // An entry and a sync of its own for each commit, on every member: learnCommitted tells it sooner, without
+        // them.
+        RaftServerConfigKeys.Log.setLogMetadataEnabled(p, false);
         RaftServerConfigKeys.Log.setPurgeUptoSnapshotIndex(p, true);
         RaftServerConfigKeys.Log.setPurgePreservationLogNum(p, sizes.entriesKept());
         RaftServerConfigKeys.Log.setPurgeGap(p, sizes.purgeEntriesMin());
@@ -751,7 +839,7 @@ public final class RaftLog implements AutoCloseable {
                 leaderTold = now;
                 applier.leaderChanged(now);
             });
-        } catch (java.util.concurrent.RejectedExecutionException e) {
+        } catch (RejectedExecutionException e) {
             noticeQueued.set(false); // closing
         }
     }

@@ -40,8 +40,9 @@ import org.rocksdb.Slice;
 import org.rocksdb.WriteOptions;
 
 /**
- * A table in RocksDB without a write-ahead log: the replicated log is that log. After a crash the rows are those of some
- * earlier {@link #position}, never a mixture, and the log is replayed from there.
+ * A table in RocksDB whose write-ahead log is never synced: the replicated log is what is durable. After a power cut the
+ * rows are those of some earlier {@link #position}, never a mixture, and the log is replayed from there; after a kill they
+ * are those of the last write, so that a pod that starts without its network shows what it knew.
  *
  * <p><b>Layout.</b> The directory holds database directories {@code db-<n>} and the file {@code current}, which names the
  * valid one ("db-000003\n", replaced by rename). A database never moves and never shares its directory with a successor,
@@ -76,17 +77,19 @@ public final class RocksTable implements Table, AutoCloseable {
 
     private final Path directory;
     private final Memory memory;
+    private final boolean writable;
     private final Object writing = new Object();
     private volatile Database database;
     private volatile Position position;
     private Position stored; // guarded by writing: what the database itself holds
     private org.rocksdb.WriteBatch batch = new org.rocksdb.WriteBatch(); // guarded by writing
-    private final WriteOptions writeOptions = new WriteOptions().setDisableWAL(true);
+    private final WriteOptions writeOptions = new WriteOptions(); // not synced
     private volatile boolean closed;
 
-    private RocksTable(Path directory, Memory memory, Database database) throws RocksDBException {
+    private RocksTable(Path directory, Memory memory, Database database, boolean writable) throws RocksDBException {
         this.directory = directory;
         this.memory = memory;
+        this.writable = writable;
         this.database = database;
         this.stored = database.position();
         this.position = stored;
@@ -102,11 +105,7 @@ public final class RocksTable implements Table, AutoCloseable {
         Path current = directory.resolve(CURRENT);
         String name;
         try {
-            name = Files.readString(current).strip();
-            if (!name.matches("db-\\d{6,}")) throw new IOException("damaged: " + current + " says '" + name + "'");
-            if (!Files.isDirectory(directory.resolve(name))) {
-                throw new IOException("damaged: " + current + " names " + name + ", which is missing");
-            }
+            name = current(directory);
         } catch (NoSuchFileException e) {
             name = "db-000001";
             // A table without a pointer never held anything: its first database is made before the pointer.
@@ -114,10 +113,10 @@ public final class RocksTable implements Table, AutoCloseable {
         }
         removeAllBut(directory, name);
         loadNative(directory);
-        Database opened = Database.open(directory.resolve(name), memory);
+        Database opened = Database.open(directory.resolve(name), memory, true);
         try {
             if (!Files.exists(current)) point(directory, name);
-            return new RocksTable(directory, memory, opened);
+            return new RocksTable(directory, memory, opened, true);
         } catch (IOException | RuntimeException e) {
             opened.release();
             throw e;
@@ -125,6 +124,34 @@ public final class RocksTable implements Table, AutoCloseable {
             opened.release();
             throw failed("open " + directory, e);
         }
+    }
+
+    /**
+     * Opens the table in a directory to read it: no row, and nothing that a later {@link #open} finds, is changed; writing
+     * fails. Nobody may have it open for writing.
+     *
+     * @throws IOException if there is no table, it cannot be read or its content is damaged
+     */
+    public static RocksTable openForReading(Path directory, Memory memory) throws IOException {
+        String name = current(directory);
+        loadNative(directory);
+        Database opened = Database.open(directory.resolve(name), memory, false);
+        try {
+            return new RocksTable(directory, memory, opened, false);
+        } catch (RocksDBException e) {
+            opened.release();
+            throw failed("open " + directory, e);
+        }
+    }
+
+    /** The name of the valid database. */
+    private static String current(Path directory) throws IOException {
+        Path current = directory.resolve(CURRENT);
+        String name = Files.readString(current).strip();
+        if (!name.matches("db-\\d{6,}")) throw new IOException("damaged: " + current + " says '" + name + "'");
+        if (!Files.isDirectory(directory.resolve(name)))
+            throw new IOException("damaged: " + current + " names " + name + ", which is missing");
+        return name;
     }
 
     /**
@@ -198,7 +225,7 @@ public final class RocksTable implements Table, AutoCloseable {
         return new RocksSnapshot(acquire());
     }
 
-    /** Syncs everything written so far: after a crash the position is at least the present one. */
+    /** Syncs everything written so far: after a power cut the position is at least the present one. */
     public void flush() {
         synchronized (writing) {
             Database db = acquire();
@@ -266,7 +293,7 @@ public final class RocksTable implements Table, AutoCloseable {
             Database opened;
             Position contained;
             try {
-                opened = Database.open(target, memory);
+                opened = Database.open(target, memory, true);
                 contained = opened.position();
             } catch (RocksDBException e) {
                 removeTree(target);
@@ -295,7 +322,7 @@ public final class RocksTable implements Table, AutoCloseable {
         synchronized (writing) {
             if (closed) return;
             try {
-                flush();
+                if (writable) flush();
             } finally {
                 closed = true;
                 batch.close();
@@ -377,7 +404,7 @@ public final class RocksTable implements Table, AutoCloseable {
             this.resources = resources;
         }
 
-        static Database open(Path path, Memory memory) throws IOException {
+        static Database open(Path path, Memory memory, boolean writable) throws IOException {
             Deque<AutoCloseable> resources = new ArrayDeque<>();
             LRUCache cache = keep(resources, new LRUCache(memory.blockCacheBytes()));
             BloomFilter bloom = keep(resources, new BloomFilter(10, false));
@@ -412,9 +439,14 @@ public final class RocksTable implements Table, AutoCloseable {
                     .setStatsDumpPeriodSec(0)
                     .setStatsPersistPeriodSec(0)
                     .setAvoidFlushDuringShutdown(true) // a replaced one must not write; the others flush before
+                    .setAvoidFlushDuringRecovery(true)
                     .setSkipStatsUpdateOnDbOpen(true);
             try {
-                RocksDB rocks = keep(resources, RocksDB.open(options, path.toString()));
+                RocksDB rocks = keep(
+                        resources,
+                        writable
+                                ? RocksDB.open(options, path.toString())
+                                : RocksDB.openReadOnly(options, path.toString()));
                 return new Database(path, rocks, resources);
             } catch (RocksDBException e) {
                 closeAll(resources);

@@ -37,6 +37,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Arguments: directory, group, "p1@10.0.0.1:7001", FOUND or JOIN, and "small" for tiny logs and snapshots.
  */
 final class RaftTool {
+    private static final int TERM_BITS = 16;
     private static final VarHandle LONG = ValueLayout.JAVA_LONG.varHandle();
 
     private final RegisterApplier applier;
@@ -218,8 +219,9 @@ final class RaftTool {
     }
 
     /**
-     * Two writers and two readers that never rest. The highest acknowledged index of all processes is in shared memory:
-     * a reader looks at it, asks for a read index, and must not get a lower one. Writers note what was acknowledged.
+     * Two writers and two readers that never rest. The highest acknowledged position of all processes is in shared memory:
+     * a reader looks at it, tells its log, asks for a read index, and must not get a lower one. Writers note what was
+     * acknowledged.
      */
     private void loop(Path directory) throws IOException {
         MemorySegment shared;
@@ -245,11 +247,13 @@ final class RaftTool {
         for (int n = 0; looping; n++) {
             byte[] entry = (prefix + n).getBytes(StandardCharsets.UTF_8);
             try {
-                long index = log.append(entry).get(20, TimeUnit.SECONDS).index();
+                Position at = log.append(entry).get(20, TimeUnit.SECONDS).position();
+                long index = at.index();
                 long seen;
                 do {
                     seen = (long) LONG.getVolatile(shared, 0L);
-                } while (seen < index && !LONG.compareAndSet(shared, 0L, seen, index));
+                } while (seen >> TERM_BITS < index
+                        && !LONG.compareAndSet(shared, 0L, seen, index << TERM_BITS | at.term()));
                 acknowledged.write(ByteBuffer.allocate(12)
                         .putLong(index)
                         .putInt(entry.length)
@@ -270,7 +274,10 @@ final class RaftTool {
 
     private void reader(MemorySegment shared) {
         while (looping) {
-            long atLeast = (long) LONG.getVolatile(shared, 0L);
+            long seen = (long) LONG.getVolatile(shared, 0L);
+            long atLeast = seen >> TERM_BITS;
+            // True news, which reaches also who is cut off or follows another leader.
+            if (seen != 0) log.learnCommitted(new Position(seen & (1 << TERM_BITS) - 1, atLeast));
             try {
                 long index = log.readIndex().get(20, TimeUnit.SECONDS);
                 reads.incrementAndGet();

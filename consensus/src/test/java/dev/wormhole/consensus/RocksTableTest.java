@@ -273,7 +273,7 @@ class RocksTableTest {
         assertThatThrownBy(scan::next).isInstanceOf(IllegalStateException.class);
     }
 
-    /** Killed while it writes: the rows are exactly those of its position, and not older than the last flush. */
+    /** Killed while it writes: the rows are exactly those of its position, and nothing that was written is missing. */
     @Test
     void afterAKillTheRowsAreThoseOfThePosition() throws Exception {
         table.close();
@@ -289,21 +289,21 @@ class RocksTableTest {
                             directory.resolve("t").toString())
                     .redirectError(ProcessBuilder.Redirect.INHERIT)
                     .start();
-            long flushed = -1;
+            long written = -1;
             try (BufferedReader in = new BufferedReader(new InputStreamReader(writer.getInputStream()))) {
-                for (int lines = 0; lines < 3 + round; lines++) flushed = Long.parseLong(in.readLine());
+                for (int lines = 0; lines < 3 + round; lines++) written = Long.parseLong(in.readLine());
                 writer.destroyForcibly().waitFor();
             }
             table = RocksTable.open(directory.resolve("t"), TINY);
             long position = table.position().index();
-            assertThat(position).isGreaterThanOrEqualTo(flushed);
+            assertThat(position).isGreaterThanOrEqualTo(written);
             assertThat(Writer.check(table)).isEqualTo(position);
             table.close();
         }
         table = RocksTable.open(directory.resolve("t"), TINY);
     }
 
-    /** Every batch n writes n into row n % 100 and adds row 1000 + n; says what it flushed. */
+    /** Every batch n writes n into row n % 100 and adds row 1000 + n; says at times what it wrote. */
     static final class Writer {
         public static void main(String[] args) throws IOException {
             try (RocksTable table = RocksTable.open(Path.of(args[0]), TINY)) {
@@ -312,10 +312,8 @@ class RocksTableTest {
                     batch.put(number(n % 100), number(n));
                     batch.put(number(1000 + n), new byte[100]);
                     table.write(batch, 1, n);
-                    if (n % 1000 == 999) {
-                        table.flush();
-                        System.out.println(n);
-                    }
+                    if (n % 1000 == 998) table.flush();
+                    if (n % 1000 == 999) System.out.println(n);
                 }
             }
         }
@@ -338,5 +336,23 @@ class RocksTableTest {
             assertThat(table.get(number(1001 + newest))).isNull();
             return newest;
         }
+    }
+
+    @Test
+    void aTableOpenedForReadingShowsItsRowsAndKeepsThem() throws IOException {
+        table.write(put("01", "aa"), 2, 7);
+        table.close();
+        try (var looked = RocksTable.openForReading(directory.resolve("t"), TINY)) {
+            assertThat(looked.get(hex("01"))).isEqualTo(hex("aa"));
+            assertThat(looked.position()).isEqualTo(new Position(2, 7));
+            assertThatThrownBy(() -> looked.write(put("02", "bb"), 2, 8))
+                    .isInstanceOf(java.io.UncheckedIOException.class);
+        }
+        open();
+        assertThat(table.get(hex("01"))).isEqualTo(hex("aa"));
+        assertThat(table.get(hex("02"))).isNull();
+        assertThatThrownBy(() -> RocksTable.openForReading(directory.resolve("none"), TINY))
+                .isInstanceOf(IOException.class);
+        assertThat(directory.resolve("none")).doesNotExist();
     }
 }

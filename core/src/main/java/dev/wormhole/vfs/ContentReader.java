@@ -46,7 +46,11 @@ final class ContentReader {
         int limit = into.limit();
         for (int attempt = 1; ; attempt++) {
             try {
-                return readOnce(inode, offset, into);
+                int count = readOnce(inode, offset, into);
+                if (attempt == ATTEMPTS || count < 0 || !into.hasRemaining() || !reaches(inode, offset + count + 1L))
+                    return count;
+                // grown meanwhile: the kernel, told of the new size by now, would take what is missing for zeros
+                into.position(start);
             } catch (UnknownSliceException e) {
                 // overwritten and collected between the look at the extents and the read: look again
                 if (attempt == ATTEMPTS) throw e;
@@ -56,6 +60,11 @@ final class ContentReader {
                 into.limit(limit);
             }
         }
+    }
+
+    private boolean reaches(OpenInode inode, long size) {
+        Attributes now = metadata.view().attributes(inode.id);
+        return now != null && now.size() >= size;
     }
 
     private int readOnce(OpenInode inode, long offset, ByteBuffer into) throws IOException, InterruptedException {

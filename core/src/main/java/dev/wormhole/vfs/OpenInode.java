@@ -25,6 +25,8 @@ import org.jspecify.annotations.Nullable;
  */
 final class OpenInode {
     private static final int UNSAFE_MAX = 1_024;
+    /** For so long a file that grew counts as growing. */
+    private static final long GROWS_NANOS = 10_000_000_000L;
 
     final InodeId id;
     private final long knownIndex;
@@ -70,6 +72,9 @@ final class OpenInode {
     private int opens;
     private long kernelContent = -1;
     private long sureContent = -1;
+    private long knownSize;
+    private boolean grew;
+    private long grewNanos;
     private int ownInFlight;
     private @Nullable CompletableFuture<?> hold;
     private int changing;
@@ -226,6 +231,27 @@ final class OpenInode {
         boolean keep = kernelContent == content;
         if (!direct) kernelContent = content;
         return keep;
+    }
+
+    /** Another pod changed the bytes: told by the thread that applies the log. */
+    synchronized void changedElsewhere(NamespaceView view, long nowNanos) {
+        Attributes now = view.attributes(id);
+        if (now == null) return;
+        if (knownSize > 0 && now.size() > knownSize) {
+            grew = true;
+            grewNanos = nowNanos;
+        }
+        knownSize = now.size();
+    }
+
+    /**
+     * Whether other pods add to it. Then its last page is never to be kept here: the kernel raises the size before it
+     * drops pages, and between the two a program reads zeros from behind the old end.
+     */
+    synchronized boolean growsElsewhere(NamespaceView view, long nowNanos) {
+        Attributes now = view.attributes(id);
+        if (now != null) knownSize = now.size();
+        return grew && nowNanos - grewNanos < GROWS_NANOS;
     }
 
     /** A change of the bytes that came through the kernel is about to be proposed. */

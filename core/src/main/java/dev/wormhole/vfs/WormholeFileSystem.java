@@ -92,6 +92,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     private final HandleTable<OpenFile> files = new HandleTable<>(HANDLES_MAX);
     private final HandleTable<OpenDirectory> directories = new HandleTable<>(HANDLES_MAX);
     private final Listings listings = new Listings();
+    private final KernelNames kernelNames;
     private volatile KernelCache kernel = new NoKernel();
 
     /** Log indexes at which holds became due that are not committed yet, and how many. Guarded by itself. */
@@ -152,6 +153,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         this.clock = clock;
         this.settings = settings;
         this.nanoClock = nanoClock;
+        this.kernelNames = new KernelNames(nanoClock);
         appliedIndex = metadata.view().appliedIndex();
         teller = new Teller(() -> kernel, nanoClock, appliedIndex);
         reader = new ContentReader(metadata, store, replication);
@@ -233,6 +235,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 case Change.InodeChanged(InodeId id, boolean content) -> {
                     OpenInode inode = inodes.get(id);
                     if (inode != null) inode.flagsFrom(metadata.view());
+                    if (inode != null && content && !own)
+                        inode.changedElsewhere(metadata.view(), nanoClock.getAsLong());
                     if (inode != null && content && inode.contentTold(metadata.view())) kernel.contentChanged(id);
                     long after = validity.attributesChanged(id, own);
                     if (after < 0) continue;
@@ -346,6 +350,19 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         }
     }
 
+    /** Whether the flags of an open file forbid a change: nothing is refused for a flag that another pod has cleared. */
+    private boolean forbids(OpenInode inode, int flags) throws IOException, InterruptedException {
+        if ((inode.flags & flags) == 0) return false;
+        revalidate();
+        inode.flagsFrom(metadata.view());
+        return (inode.flags & flags) != 0;
+    }
+
+    private boolean flagged(InodeId id, int flags) {
+        Attributes now = metadata.view().attributes(id);
+        return now != null && (now.flags() & flags) != 0;
+    }
+
     /** Proposes a change that others are to see when this returns. */
     private Committed propose(Command command) throws IOException, InterruptedException {
         if (metadata.disconnected()) return disconnected();
@@ -409,9 +426,11 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             long asOf = nanoClock.getAsLong();
             long entryNanos = settings.validity().entryNanos(directory);
             InodeId child = metadata.view().lookup(directory, name);
-            if (child == null) return Answer.refused(Errno.ENOENT);
-            Entry entry = entry(entryNanos, child, true, asOf);
-            if (entry != null) return Answer.ok(entry);
+            Entry entry = child == null ? null : entry(entryNanos, child, true, asOf);
+            if (child != null && entry == null) continue;
+            kernelNames.told(
+                    directory, name, entry != null && entry.attributes().isDirectory() ? child : null);
+            return entry == null ? Answer.refused(Errno.ENOENT) : Answer.ok(entry);
         }
         return Answer.refused(Errno.ENOENT);
     }
@@ -457,7 +476,9 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     private Answer<Entry> made(InodeId directory, FileName name, InodeId inode)
             throws IOException, InterruptedException {
         Entry entry = madeEntry(directory, name, inode);
-        return entry == null ? Answer.refused(Errno.ESTALE) : Answer.ok(entry);
+        if (entry == null) return Answer.refused(Errno.ESTALE);
+        if (entry.attributes().isDirectory()) kernelNames.told(directory, name, inode);
+        return Answer.ok(entry);
     }
 
     @Override
@@ -497,6 +518,10 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 InodeId existing = metadata.view().lookup(directory, name);
                 if (existing != null) {
                     if ((flags & OpenFile.O_EXCL) != 0) return Answer.refused(Errno.EEXIST);
+                    Attributes found = metadata.view().attributes(existing);
+                    // a symbolic link, say, since the kernel looked: only it can follow, and looks again
+                    if (found != null && !found.isDirectory() && found.type() != FileType.REGULAR)
+                        return Answer.refused(Errno.ESTALE);
                     Answer<Opened> opened = openHere(existing, flags);
                     switch (opened) {
                         case Answer.Ok<Opened>(Opened file) -> {
@@ -609,6 +634,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 expected = metadata.view().lookup(directory, name);
             }
             if (expected == null || expected.equals(refused)) return Answer.refused(Errno.ENOENT);
+            if (isDirectory && kernelNames.mayMeanAnother(directory, name, expected))
+                return Answer.refused(Errno.ESTALE);
             if (readOnly(directory) || readOnly(expected)) return Answer.refused(Errno.EROFS);
             Outcome outcome = proposeFor(
                     expected,
@@ -617,6 +644,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                             : new Command.Unlink(directory, name, expected));
             switch (outcome) {
                 case Outcome.Done _ -> {
+                    if (isDirectory) kernelNames.changed(directory, name);
                     return done();
                 }
                 case Outcome.Refused(Errno errno) -> {
@@ -645,6 +673,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             if (expected == null) return Answer.refused(Errno.ENOENT);
             if (mode == RenameMode.NO_REPLACE && replaced != null) return Answer.refused(Errno.EEXIST);
             if (mode == RenameMode.EXCHANGE && replaced == null) return Answer.refused(Errno.ENOENT);
+            if (mode == RenameMode.REPLACE && kernelNames.mayMeanAnother(toDirectory, toName, replaced))
+                return Answer.refused(Errno.ESTALE);
             if (readOnly(fromDirectory)
                     || readOnly(expected)
                     || !toDirectory.equals(fromDirectory) && readOnly(toDirectory)
@@ -669,6 +699,9 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 case Outcome.Done _ -> {
                     OpenInode renamed = inodes.get(expected);
                     if (renamed != null) renamed.wish = null; // another path may have other rules
+                    // the kernel looks both names up before it uses them again
+                    kernelNames.changed(fromDirectory, fromName);
+                    kernelNames.changed(toDirectory, toName);
                     return done();
                 }
                 case Outcome.Refused(Errno errno) -> {
@@ -690,7 +723,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
             revalidate();
             target = metadata.view().symlinkTarget(inode);
         }
-        return target == null ? Answer.refused(Errno.EINVAL) : Answer.ok(target);
+        if (target != null) return Answer.ok(target);
+        return Answer.refused(metadata.view().attributes(inode) == null ? Errno.ESTALE : Errno.EINVAL);
     }
 
     // ---- attributes
@@ -793,9 +827,9 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         } else if (file == null && readOnly(id)) {
             return Answer.refused(Errno.EROFS);
         }
-        if (changes.timesChosen()) {
-            Attributes now = metadata.view().attributes(id);
-            if (now != null && (now.flags() & InodeFlags.FIXED) != 0) return Answer.refused(Errno.EPERM);
+        if (changes.timesChosen() && flagged(id, InodeFlags.FIXED)) {
+            revalidate();
+            if (flagged(id, InodeFlags.FIXED)) return Answer.refused(Errno.EPERM);
         }
         Long accessed = changes.accessedNanos();
         if (accessed == null && inode != null && inode.accessedNanos != Long.MIN_VALUE) {
@@ -957,12 +991,14 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         long handle = files.add(file);
         if (handle == 0) return Answer.refused(Errno.EMFILE);
         inode.flagsFrom(metadata.view());
-        boolean keep = inode.openedAt(content, file.append);
+        boolean grows = inode.growsElsewhere(metadata.view(), nanoClock.getAsLong());
+        boolean direct = file.append || file.onlyReads() && grows;
+        boolean keep = inode.openedAt(content, direct) && !direct;
         // what was applied since the content was looked at was not told for pages that are only now right
         if (inode.contentTold(metadata.view())) kernel.contentChanged(inode.id);
         // reads of pages that it keeps are the kernel's alone: this open stands for them
         if (keep && file.onlyReads() && accessed(file)) kernel.attributesChanged(inode.id);
-        return Answer.ok(new Opened(handle, keep, file.append));
+        return Answer.ok(new Opened(handle, keep, direct));
     }
 
     @Override
@@ -1019,16 +1055,16 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (offset < 0) return Answer.refused(Errno.EINVAL);
         boolean append = file.append && (how & AT_OFFSET) == 0;
         if (!append && offset > Long.MAX_VALUE - bytes.remaining()) return Answer.refused(Errno.EFBIG);
-        int flags = file.inode.flags;
         // as Linux has it: a descriptor from before the file was append-only writes on wherever it likes
         int fixing = append == file.append ? InodeFlags.IMMUTABLE : InodeFlags.FIXED;
-        if ((flags & fixing) != 0 && (how & FROM_PAGES) == 0) return Answer.refused(Errno.EPERM);
+        if ((how & FROM_PAGES) == 0 && forbids(file.inode, fixing)) return Answer.refused(Errno.EPERM);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
         beginChange(file);
         try {
             Answer<Integer> written =
                     writeBack.write(file, append, offset, bytes, nowNanos(), (how & KILL_PRIVILEGES) != 0);
-            if ((flags & InodeFlags.SYNC) != 0 && written instanceof Answer.Ok<Integer>) writeBack.sync(file.inode);
+            if ((file.inode.flags & InodeFlags.SYNC) != 0 && written instanceof Answer.Ok<Integer>)
+                writeBack.sync(file.inode);
             return written;
         } catch (DisconnectedException e) {
             return Answer.refused(refusal(disconnected()));
@@ -1232,7 +1268,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         boolean zero = (mode & ~KEEP_SIZE) == ZERO_RANGE;
         if (!punch && !zero && (mode & ~KEEP_SIZE) != 0) return Answer.refused(Errno.EOPNOTSUPP);
         int fixing = mode == 0 || mode == KEEP_SIZE ? InodeFlags.IMMUTABLE : InodeFlags.FIXED;
-        if ((file.inode.flags & fixing) != 0) return Answer.refused(Errno.EPERM);
+        if (forbids(file.inode, fixing)) return Answer.refused(Errno.EPERM);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
         OpenInode inode = file.inode;
         beginChange(file);
@@ -1286,7 +1322,7 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         if (fromOffset < 0 || toOffset < 0 || length < 0) return Answer.refused(Errno.EINVAL);
         if (toOffset > Long.MAX_VALUE - length || fromOffset > Long.MAX_VALUE - length)
             return Answer.refused(Errno.EFBIG);
-        if ((to.inode.flags & InodeFlags.IMMUTABLE) != 0) return Answer.refused(Errno.EPERM);
+        if (forbids(to.inode, InodeFlags.IMMUTABLE)) return Answer.refused(Errno.EPERM);
         if (from.inode == to.inode && fromOffset < toOffset + length && toOffset < fromOffset + length && length > 0)
             return Answer.refused(Errno.EINVAL);
         if (metadata.disconnected()) return Answer.refused(refusal(disconnected()));
@@ -1423,6 +1459,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                 if (attributes) {
                     full = entry(entryNanos, entry.inode(), false, asOf);
                     if (full == null) continue; // removed meanwhile
+                    if (entryNanos > 0 && entry.type() == FileType.DIRECTORY)
+                        kernelNames.told(directory, entry.name(), entry.inode());
                 }
                 var listed = new Listed(entry.name().bytes(), entry.inode(), entry.type(), entry.cookie(), full);
                 if (!sink.take(listed)) {

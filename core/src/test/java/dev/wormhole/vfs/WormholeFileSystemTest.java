@@ -290,6 +290,27 @@ class WormholeFileSystemTest {
     }
 
     @Test
+    void aCreationThatMeetsANewSymbolicLinkHasTheKernelLookAgain() throws Exception {
+        var link = FileName.of("link");
+        ok(b.files().make(CALLER, InodeId.ROOT, link, FileType.SYMLINK, 0777, 0, bytes("target")));
+        assertThat(refusal(() -> ok(a.files().create(CALLER, InodeId.ROOT, link, 0644, O_RDWR | O_CREAT))))
+                .isEqualTo(Errno.ESTALE);
+        assertThat(refusal(() -> ok(a.files().create(CALLER, InodeId.ROOT, link, 0644, O_RDWR | O_CREAT | O_EXCL))))
+                .isEqualTo(Errno.EEXIST);
+    }
+
+    @Test
+    void aSymbolicLinkThatIsGoneHasTheKernelLookAgain() throws Exception {
+        ok(b.files().make(CALLER, InodeId.ROOT, FileName.of("link"), FileType.SYMLINK, 0777, 0, bytes("target")));
+        InodeId inode = a.inode("link");
+        assertThat(text(ok(a.files().readSymlink(inode)))).isEqualTo("target");
+        b.unlink("link");
+        while (podA.view().attributes(inode) != null) network.collect();
+        assertThat(refusal(() -> ok(a.files().readSymlink(inode)))).isEqualTo(Errno.ESTALE);
+        assertThat(refusal(() -> ok(a.files().readSymlink(InodeId.ROOT)))).isEqualTo(Errno.EINVAL);
+    }
+
+    @Test
     void aFileUnlinkedElsewhereIsUsedOnUntilItsLastClose() throws Exception {
         a.put("f", bytes("still here"));
         long handle = b.open("f", O_RDWR);
@@ -413,6 +434,23 @@ class WormholeFileSystemTest {
         assertThat(podA.pagesDropped).contains(a.inode("f"));
         assertThat(a.opened("f", 0).keepCache()).isFalse();
         assertThat(a.opened("f", 0).keepCache()).isTrue();
+    }
+
+    /** The kernel raises a size before it drops pages: what it reads in between are zeros behind the old end. */
+    @Test
+    void aFileThatAnotherPodAddsToIsReadPastTheKernelsPages() throws Exception {
+        b.put("log", bytes("one\n"));
+        assertThat(text(a.content("log"))).isEqualTo("one\n");
+        assertThat(a.opened("log", 0).directIo()).isFalse();
+        long handle = b.open("log", O_RDWR | O_APPEND);
+        b.write(handle, 0, bytes("two\n"));
+        b.close(handle);
+        network.settle();
+        FileSystem.Opened growing = a.opened("log", 0);
+        assertThat(growing.directIo()).isTrue();
+        assertThat(growing.keepCache()).isFalse();
+        assertThat(text(a.read(growing.handle(), 0, 100))).isEqualTo("one\ntwo\n");
+        assertThat(b.opened("log", 0).directIo()).isFalse();
     }
 
     /** Also when the directory's times are set back, as archivers do. */
@@ -780,11 +818,43 @@ class WormholeFileSystemTest {
         ok(b.files().write(paged, 3, ByteBuffer.wrap(bytes("IT")), FileSystem.FROM_PAGES | FileSystem.AT_OFFSET));
         b.close(paged);
         assertThat(text(a.content("f"))).isEqualTo("As IT was");
+        podA.pause(); // it has not applied yet what is true already
         ok(b.files().setFlags(f, 0));
-        network.settle();
-        a.write(here, 0, bytes("a"));
+        CompletableFuture<Void> written = async(() -> {
+            a.write(here, 0, bytes("a"));
+            return null;
+        });
+        podA.resume();
+        within10Seconds(written);
         a.close(here);
         b.close(there);
+    }
+
+    /** The kernel would take the one that it had in mind for removed, and show it empty from then on. */
+    @Test
+    void aDirectoryThatTheKernelDoesNotMeanIsNotRemoved() throws Exception {
+        FileName d = FileName.of("d");
+        ok(a.files().make(CALLER, InodeId.ROOT, d, FileType.DIRECTORY, 0755, 0, new byte[0]));
+        ok(b.files().make(CALLER, InodeId.ROOT, FileName.of("other"), FileType.DIRECTORY, 0755, 0, new byte[0]));
+        ok(b.files().make(CALLER, InodeId.ROOT, FileName.of("third"), FileType.DIRECTORY, 0755, 0, new byte[0]));
+        InodeId meant = ok(a.files().lookup(InodeId.ROOT, d)).attributes().inode();
+        ok(b.files().rename(InodeId.ROOT, d, InodeId.ROOT, FileName.of("kept"), RenameMode.REPLACE));
+        assertThat(refusal(() ->
+                        ok(a.files().rename(InodeId.ROOT, FileName.of("third"), InodeId.ROOT, d, RenameMode.REPLACE))))
+                .isEqualTo(Errno.ESTALE);
+        ok(b.files().rename(InodeId.ROOT, FileName.of("other"), InodeId.ROOT, d, RenameMode.REPLACE));
+        network.settle();
+        assertThat(refusal(() -> ok(a.files().removeDirectory(InodeId.ROOT, d))))
+                .isEqualTo(Errno.ESTALE);
+        // another program's look does not tell whom the request means
+        assertThat(ok(a.files().lookup(InodeId.ROOT, d)).attributes().inode()).isNotEqualTo(meant);
+        assertThat(refusal(() -> ok(a.files().removeDirectory(InodeId.ROOT, d))))
+                .isEqualTo(Errno.ESTALE);
+        ok(b.files().removeDirectory(InodeId.ROOT, d)); // there nobody ever looked at another one
+        assertThat(ok(a.files().lookup(InodeId.ROOT, FileName.of("kept")))
+                        .attributes()
+                        .inode())
+                .isEqualTo(meant);
     }
 
     @Test

@@ -23,4 +23,13 @@ public interface DaemonEntry {
      * @param mount also mount a pod, at {@code folder/mount}
      */
     void train(Path folder, boolean mount) throws IOException, InterruptedException;
+
+    /**
+     * Looks for contradictions in the store of a pod that does not run: in its tables, and between them and the slices that it
+     * has. Changes nothing.
+     *
+     * @param bytes also read every slice and compare it with its checksums
+     * @throws IOException if there is no store, it is in use, or it cannot be read
+     */
+    StoreCheck check(Path store, boolean bytes) throws IOException;
 }

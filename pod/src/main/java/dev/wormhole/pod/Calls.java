@@ -29,13 +29,16 @@ final class Calls {
     /** Who begins to lead asks how a pod is, and when it last followed an older leader. */
     static final int LEADS = Kinds.KINDS_FREE + 8;
 
+    /** What the leader has applied is committed: the callee applies it too. */
+    static final int COMMITTED = Kinds.KINDS_FREE + 9;
+
     /** The authority's key, from one administrator's pod to another. */
-    static final int AUTHORITY = Kinds.KINDS_FREE + 9;
+    static final int AUTHORITY = Kinds.KINDS_FREE + 10;
 
     /** Machines that wait for an administrator's yes at the pod asked. */
-    static final int REQUESTS = Kinds.KINDS_FREE + 10;
+    static final int REQUESTS = Kinds.KINDS_FREE + 11;
     /** An administrator's yes or no to one of them. */
-    static final int DECIDE = Kinds.KINDS_FREE + 11;
+    static final int DECIDE = Kinds.KINDS_FREE + 12;
 
     static final int NOT_LEADER = PeerRefused.CODES_FREE;
     /** The pod asked cannot certify others. */

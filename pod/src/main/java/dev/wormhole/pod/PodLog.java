@@ -60,6 +60,9 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private static final int DIGEST_EVERY = 4096;
 
     private static final long SEND_AGAIN_NANOS = TimeUnit.MILLISECONDS.toNanos(1500);
+    /** Longer than a disk takes to spin up: a pod that gets no entries for so long answers errors instead of waiting on. */
+    private static final long STANDSTILL_NANOS = TimeUnit.SECONDS.toNanos(30);
+
     private static final long RETRY_NANOS = TimeUnit.MILLISECONDS.toNanos(15);
 
     /** Told of every applied entry's changes on the applying thread: must not block. */
@@ -79,6 +82,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private final Consumer<String> fatal;
     private final AppliedGate gate;
     private final Visibility visibility;
+    private final CommitNews news;
     private final Barriers barriers = new Barriers(this::barrierRound);
     private final Proposer proposer = new Proposer(SEND_AGAIN_NANOS);
     private final Semaphore proposals = new Semaphore(PROPOSALS_MAX);
@@ -92,7 +96,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
      * Index of the newest entry with commands that was applied. The log's own entries in between carry no change, and a
      * follower hears of the last of them only with the next heartbeat: a barrier must not wait for those.
      */
-    private volatile long commandsApplied;
+    private volatile Position commandsApplied;
 
     /** Entries applied since the start, by the applying thread alone. */
     private long entriesApplied;
@@ -128,8 +132,9 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         this.fatal = fatal;
         this.visibility = new Visibility(self, peers);
         visibility.members(namespace.view());
-        this.commandsApplied = rocks.position().index();
-        this.gate = new AppliedGate(commandsApplied);
+        this.commandsApplied = rocks.position();
+        this.gate = new AppliedGate(commandsApplied.index());
+        this.news = new CommitNews(self, peers, cluster);
         this.disconnection = new Disconnection(disconnectedAfter, Duration.ofMillis(300), OsClock.boottimeNanos());
         this.sender = Thread.ofPlatform().name("proposer").daemon().unstarted(this::send);
     }
@@ -141,6 +146,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         server.handleLater(Calls.BARRIER, request -> answerBarrier());
         server.handleLater(Calls.APPLIED, this::answerApplied);
         server.handle(Calls.TOLD, visibility::heard);
+        server.handle(Calls.COMMITTED, this::heardCommitted);
         sender.start();
     }
 
@@ -273,6 +279,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     @Override
     public void barrier() throws IOException, InterruptedException {
         if (visibility.freshNanos() > 0) return;
+        long applied = gate.applied();
+        long movedNanos = System.nanoTime();
         while (true) {
             if (disconnected && armed) throw lost();
             if (closed) throw new IOException("the pod is stopping");
@@ -281,6 +289,12 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                 if (gate.applied() < index) gate.reach(index).get(2, TimeUnit.SECONDS);
                 return;
             } catch (ExecutionException | TimeoutException again) {
+                long now = gate.applied();
+                if (now != applied) movedNanos = System.nanoTime();
+                else if (armed && System.nanoTime() - movedNanos > STANDSTILL_NANOS)
+                    throw new IOException("this pod hears a leader, but has applied nothing beyond command " + now
+                            + " of its log for " + TimeUnit.NANOSECONDS.toSeconds(STANDSTILL_NANOS) + " s");
+                applied = now;
                 Thread.sleep(5);
             }
         }
@@ -299,11 +313,13 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private CompletableFuture<Long> barrierRound() {
         var to = leader;
         if (to.isEmpty()) return CompletableFuture.failedFuture(new IOException("no leader is known"));
-        if (to.get().equals(self)) return raft().readIndex().thenApply(_ -> commandsApplied);
+        if (to.get().equals(self)) return raft().readIndex().thenApply(_ -> commandsApplied.index());
         return peers.call(to.get(), Calls.BARRIER, new byte[0], Calls.BARRIER_DEADLINE)
                 .thenApply(reply -> {
                     try {
-                        return Messages.reader(reply.body()).getVarint();
+                        var covered = CommitNews.read(Messages.reader(reply.body()));
+                        raft().learnCommitted(covered);
+                        return Math.max(0, covered.index());
                     } catch (IOException malformed) {
                         throw new java.util.concurrent.CompletionException(malformed);
                     }
@@ -313,7 +329,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private CompletableFuture<byte[]> answerBarrier() {
         return raft().readIndex().handle((index, failure) -> {
             if (failure != null) throw new java.util.concurrent.CompletionException(refusal(failure));
-            return Messages.writer().putVarint(Math.max(0, commandsApplied)).toBytes();
+            return CommitNews.write(Messages.writer(), commandsApplied).toBytes();
         });
     }
 
@@ -449,7 +465,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
                     .thenAccept(reply -> {
                         try {
                             var answer = Messages.reader(reply.body());
-                            answer.getVarint();
+                            raft().learnCommitted(CommitNews.read(answer));
                             visibility.heard(leading, answer.getVarint());
                         } catch (IOException malformed) {
                             throw new java.util.concurrent.CompletionException(malformed);
@@ -474,8 +490,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         return raft().append(entry).handle((appended, failure) -> {
             if (failure != null) throw new java.util.concurrent.CompletionException(refusal(failure));
             var caller = request.caller();
-            return Messages.writer()
-                    .putVarint(appended.index())
+            return CommitNews.write(Messages.writer(), appended.position())
                     .putVarint(caller == null ? 0 : visibility.tellWithAnswer(caller))
                     .toBytes();
         });
@@ -490,6 +505,12 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
             if (!(command instanceof Command.OpenSession open)
                     || !open.incarnation().equals(caller)) return false;
         return true;
+    }
+
+    private byte[] heardCommitted(Request request) throws IOException {
+        var entry = CommitNews.read(Messages.reader(request.body()));
+        if (leader.isPresent() && leader.get().equals(request.caller())) raft().learnCommitted(entry);
+        return new byte[0];
     }
 
     private static Exception refusal(Throwable failure) {
@@ -526,8 +547,11 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         for (Change change : applied.changes())
             if (change instanceof Change.PodsChanged) visibility.members(namespace.view());
         var by = applied.session();
-        if (by != null) visibility.owes(by.incarnation(), index, leads());
-        commandsApplied = index;
+        var position = new Position(term, index);
+        var from = by == null ? self : by.incarnation();
+        if (leads()) news.applied(position, from); // who proposed is told with the answer
+        if (by != null) visibility.owes(from, index, leads());
+        commandsApplied = position;
         gate.advance(index);
         tell(index, applied.changes(), session.equals(by));
         if (++entriesApplied % DIGEST_EVERY == 0 && leads() && armed) {
@@ -588,8 +612,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     public void installSnapshot(Path directory) throws IOException {
         rocks.replaceWith(directory);
         namespace.reload();
-        commandsApplied = rocks.position().index();
-        gate.advance(commandsApplied);
+        commandsApplied = rocks.position();
+        gate.advance(commandsApplied.index());
         LOG.info("installed a snapshot of the log up to " + rocks.position());
         visibility.replaced(namespace.view());
         tell(rocks.position().index(), List.of(new Change.Replaced()), false);

@@ -5,6 +5,7 @@ import dev.wormhole.config.PodConfig;
 import dev.wormhole.consensus.RaftLog;
 import dev.wormhole.control.DaemonEntry;
 import dev.wormhole.control.DaemonStart;
+import dev.wormhole.control.StoreCheck;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -46,6 +47,11 @@ public final class PodMain implements DaemonEntry {
     public void train(Path folder, boolean mount) throws IOException, InterruptedException {
         quiet();
         Training.run(folder, mount);
+    }
+
+    @Override
+    public StoreCheck check(Path store, boolean bytes) throws IOException {
+        return StoreInspection.run(store, bytes);
     }
 
     /** An absent peer is normal and told in our own words. */

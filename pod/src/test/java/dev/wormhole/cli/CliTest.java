@@ -132,6 +132,7 @@ class CliTest {
                 "apply",
                 "leave",
                 "destroy",
+                "check",
                 "demo",
                 "completion",
                 "version",
@@ -279,6 +280,13 @@ class CliTest {
         directory = temporary;
         assertThat(wormhole("explain", "elsewhere").err).contains("is in no Wormhole folder");
         assertThat(wormhole("explain", "mnt/one", "--json").out).contains("\"path\": \"/\"");
+
+        var check = wormhole("check", "--pod", "two");
+        assertThat(check.code).isEqualTo(4);
+        assertThat(check.err).contains("pod atelier/two runs, process", "wormhole down");
+        assertThat(wormhole("check", "--store", "none").err)
+                .isEqualTo("wormhole: there is no store in " + temporary.resolve("none") + "\n");
+        assertThat(temporary.resolve("none")).doesNotExist();
 
         var down = wormhole("down", "two");
         assertThat(down).isEqualTo(new Ran(0, "pod two is down\n", ""));

@@ -10,15 +10,22 @@ import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
 /** Linux's calls on files, as programs make them: what Java's own cannot ask for. An error is an exception with its number. */
 final class SystemCalls {
-    static final int O_RDONLY = 0, O_RDWR = 2, O_CREAT = 0100, O_TRUNC = 01000, O_APPEND = 02000, O_DIRECT = 040000;
+    static final int O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0100, O_EXCL = 0200, O_TRUNC = 01000;
+    static final int O_APPEND = 02000, O_DIRECT = 040000, O_DIRECTORY = 0200000, O_TMPFILE = 020200000;
     static final int SEEK_END = 2, SEEK_DATA = 3, SEEK_HOLE = 4;
     static final int KEEP_SIZE = 1, PUNCH_HOLE = 2, ZERO_RANGE = 16;
+    static final int NOREPLACE = 1, EXCHANGE = 2;
     static final int ENXIO = 6;
 
+    private static final int AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100, AT_SYMLINK_FOLLOW = 0x400;
+    private static final int STATX_BASIC = 0x7ff, STATX_BYTES = 256;
     private static final int PROT_READ_WRITE = 3, MAP_SHARED = 1, MS_SYNC = 4;
     private static final Linker LINKER = Linker.nativeLinker();
     private static final Linker.Option ERRNO = Linker.Option.captureCallState("errno");
@@ -43,6 +50,22 @@ final class SystemCalls {
     private static final MethodHandle MMAP = call("mmap", LONG, LONG, LONG, INT, INT, INT, LONG);
     private static final MethodHandle MSYNC = call("msync", INT, LONG, LONG, INT);
     private static final MethodHandle MUNMAP = call("munmap", INT, LONG, LONG);
+    private static final MethodHandle READ = call("read", LONG, INT, LONG, LONG);
+    private static final MethodHandle WRITE = call("write", LONG, INT, LONG, LONG);
+    private static final MethodHandle RENAME = call("renameat2", INT, INT, LONG, INT, LONG, INT);
+    private static final MethodHandle LINK = call("linkat", INT, INT, LONG, INT, LONG, INT);
+    private static final MethodHandle SYMLINK = call("symlink", INT, LONG, LONG);
+    private static final MethodHandle READLINK = call("readlink", LONG, LONG, LONG, LONG);
+    private static final MethodHandle UNLINK = call("unlink", INT, LONG);
+    private static final MethodHandle MKDIR = call("mkdir", INT, LONG, INT);
+    private static final MethodHandle RMDIR = call("rmdir", INT, LONG);
+    private static final MethodHandle CHMOD = call("chmod", INT, LONG, INT);
+    private static final MethodHandle UTIMENSAT = call("utimensat", INT, INT, LONG, LONG, INT);
+    private static final MethodHandle SETXATTR = call("setxattr", INT, LONG, LONG, LONG, LONG, INT);
+    private static final MethodHandle GETXATTR = call("getxattr", LONG, LONG, LONG, LONG, LONG);
+    private static final MethodHandle REMOVEXATTR = call("removexattr", INT, LONG, LONG);
+    private static final MethodHandle STATX = call("statx", INT, INT, LONG, INT, INT, LONG);
+    private static final MethodHandle GETDENTS = call("getdents64", LONG, INT, LONG, LONG);
 
     static final class FailedException extends RuntimeException {
         final int errno;
@@ -134,5 +157,157 @@ final class SystemCalls {
 
     static void munmap(MemorySegment mapping) {
         checked("munmap", s -> (int) MUNMAP.invokeExact(s, mapping.address(), mapping.byteSize()));
+    }
+
+    /** @return how many bytes were read from where the file stands */
+    static int read(int fd, MemorySegment into) {
+        return (int) checked("read", s -> (long) READ.invokeExact(s, fd, into.address(), into.byteSize()));
+    }
+
+    static int write(int fd, MemorySegment from) {
+        return (int) checked("write", s -> (long) WRITE.invokeExact(s, fd, from.address(), from.byteSize()));
+    }
+
+    // ---- names
+
+    private interface PathCall {
+        int with(MemorySegment state, long path) throws Throwable;
+    }
+
+    private static void at(String call, Path path, PathCall invocation) {
+        try (Arena arena = Arena.ofConfined()) {
+            long name = arena.allocateFrom(path.toString()).address();
+            checked(call + " " + path, s -> invocation.with(s, name));
+        }
+    }
+
+    private interface TwoPathsCall {
+        int with(MemorySegment state, long first, long second) throws Throwable;
+    }
+
+    private static void at(String call, String first, String second, TwoPathsCall invocation) {
+        try (Arena arena = Arena.ofConfined()) {
+            long one = arena.allocateFrom(first).address();
+            long two = arena.allocateFrom(second).address();
+            checked(call + " " + first + " " + second, s -> invocation.with(s, one, two));
+        }
+    }
+
+    static int open(Path path, int flags, int mode) {
+        try (Arena arena = Arena.ofConfined()) {
+            long name = arena.allocateFrom(path.toString()).address();
+            return (int) checked("open " + path, s -> (int) OPEN.invokeExact(s, name, flags, mode));
+        }
+    }
+
+    /** @param flags 0, {@link #NOREPLACE} or {@link #EXCHANGE} */
+    static void rename(Path from, Path to, int flags) {
+        at("rename", from.toString(), to.toString(), (s, one, two) ->
+                (int) RENAME.invokeExact(s, AT_FDCWD, one, AT_FDCWD, two, flags));
+    }
+
+    /** A symbolic link is not followed. */
+    static void link(Path existing, Path name) {
+        at("link", existing.toString(), name.toString(), (s, one, two) ->
+                (int) LINK.invokeExact(s, AT_FDCWD, one, AT_FDCWD, two, 0));
+    }
+
+    /** Gives a file without a name (O_TMPFILE) one. */
+    static void link(int fd, Path name) {
+        at("link of O_TMPFILE", "/proc/self/fd/" + fd, name.toString(), (s, one, two) ->
+                (int) LINK.invokeExact(s, AT_FDCWD, one, AT_FDCWD, two, AT_SYMLINK_FOLLOW));
+    }
+
+    static void symlink(String target, Path name) {
+        at("symlink", target, name.toString(), (s, one, two) -> (int) SYMLINK.invokeExact(s, one, two));
+    }
+
+    static String readlink(Path path) {
+        try (Arena arena = Arena.ofConfined()) {
+            long name = arena.allocateFrom(path.toString()).address();
+            var into = arena.allocate(4096);
+            long length = checked(
+                    "readlink " + path, s -> (long) READLINK.invokeExact(s, name, into.address(), into.byteSize()));
+            return new String(into.asSlice(0, length).toArray(ValueLayout.JAVA_BYTE), StandardCharsets.UTF_8);
+        }
+    }
+
+    static void unlink(Path path) {
+        at("unlink", path, (s, name) -> (int) UNLINK.invokeExact(s, name));
+    }
+
+    static void mkdir(Path path) {
+        at("mkdir", path, (s, name) -> (int) MKDIR.invokeExact(s, name, 0755));
+    }
+
+    static void rmdir(Path path) {
+        at("rmdir", path, (s, name) -> (int) RMDIR.invokeExact(s, name));
+    }
+
+    static void chmod(Path path, int mode) {
+        at("chmod", path, (s, name) -> (int) CHMOD.invokeExact(s, name, mode));
+    }
+
+    /** Sets when it was read and written. */
+    static void times(Path path, long seconds, long nanos) {
+        try (Arena arena = Arena.ofConfined()) {
+            long times =
+                    arena.allocateFrom(LONG, seconds, nanos, seconds, nanos).address();
+            at("utimensat", path, (s, name) -> (int) UTIMENSAT.invokeExact(s, AT_FDCWD, name, times, 0));
+        }
+    }
+
+    static void setxattr(Path path, String attribute, String value) {
+        at("setxattr", path.toString(), attribute, (s, one, two) -> {
+            try (Arena arena = Arena.ofConfined()) {
+                var bytes = arena.allocateFrom(value);
+                return (int) SETXATTR.invokeExact(s, one, two, bytes.address(), bytes.byteSize() - 1, 0);
+            }
+        });
+    }
+
+    static String getxattr(Path path, String attribute) {
+        try (Arena arena = Arena.ofConfined()) {
+            long name = arena.allocateFrom(path.toString()).address();
+            long key = arena.allocateFrom(attribute).address();
+            var into = arena.allocate(4096);
+            long length = checked("getxattr " + path, s ->
+                    (long) GETXATTR.invokeExact(s, name, key, into.address(), into.byteSize()));
+            return new String(into.asSlice(0, length).toArray(ValueLayout.JAVA_BYTE), StandardCharsets.UTF_8);
+        }
+    }
+
+    static void removexattr(Path path, String attribute) {
+        at("removexattr", path.toString(), attribute, (s, one, two) -> (int) REMOVEXATTR.invokeExact(s, one, two));
+    }
+
+    /** @param mode with the type's bits */
+    record Stat(long inode, int mode, int links, long size) {}
+
+    /** What a name leads to; a symbolic link is not followed. */
+    static Stat stat(Path path) {
+        try (Arena arena = Arena.ofConfined()) {
+            var into = arena.allocate(STATX_BYTES, 8);
+            at("statx", path, (s, name) ->
+                    (int) STATX.invokeExact(s, AT_FDCWD, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC, into.address()));
+            return new Stat(
+                    into.get(LONG, 32),
+                    Short.toUnsignedInt(into.get(ValueLayout.JAVA_SHORT, 28)),
+                    into.get(INT, 16),
+                    into.get(LONG, 40));
+        }
+    }
+
+    /** The names that an open directory goes on with; empty at its end. */
+    static List<String> entries(int fd) {
+        try (Arena arena = Arena.ofConfined()) {
+            var into = arena.allocate(32 << 10, 8);
+            long length =
+                    checked("getdents64", s -> (long) GETDENTS.invokeExact(s, fd, into.address(), into.byteSize()));
+            var names = new ArrayList<String>();
+            for (long at = 0; at < length; at += Short.toUnsignedInt(into.get(ValueLayout.JAVA_SHORT, at + 16)))
+                names.add(into.getString(at + 19));
+            return names;
+        }
     }
 }

@@ -50,6 +50,13 @@ final class ThreePodsIT {
         });
     }
 
+    /** A pod that comes back may be told of as it was, by a message from before; it is back when it shows what is new. */
+    private void awaitInStep(int pod, int other) throws IOException {
+        String name = "seen-by-" + pod + "-" + System.nanoTime();
+        Files.createFile(folder(other, name));
+        await("pod " + pod + " sees the present", 20, () -> Files.exists(folder(pod, name)));
+    }
+
     private Path folder(int pod, String name) {
         return bed.machine(pod).mount.resolve(name);
     }
@@ -187,6 +194,7 @@ final class ThreePodsIT {
         }
         if (!fault.equals("kill")) workers.get(victim).stop();
         awaitVoters();
+        awaitInStep(victim, 1 + victim % 3);
         for (int pod = 1; pod <= 3; pod++)
             for (int reader = 1; reader <= 3; reader++) verify(acknowledged.get(pod), folder(reader, directory));
     }
