@@ -307,11 +307,7 @@ public final class RaftLog implements AutoCloseable {
         RaftPeerId leader = info.getLeaderId();
         if (last == null || leader == null || leader.equals(selfId)) return nothing;
         var heartbeat = AppendEntriesRequestProto.newBuilder()
-                .setServerRequest(RaftRpcRequestProto.newBuilder()
-                        .setRequestorId(leader.toByteString())
-                        .setReplyId(selfId.toByteString())
-                        .setRaftGroupId(RaftGroupIdProto.newBuilder().setId(groupId.toByteString()))
-                        .setCallId(calls.incrementAndGet()))
+                .setServerRequest(toSelf(leader))
                 .setLeaderTerm(info.getCurrentTerm())
                 .setPreviousLog(last.toProto())
                 .setLeaderCommit(reached)
@@ -321,6 +317,16 @@ public final class RaftLog implements AutoCloseable {
         } catch (IOException | RuntimeException e) {
             return CompletableFuture.failedFuture(e); // its leader tells it too
         }
+    }
+
+    /** The head of a message of the protocol between members, as that member would send it to this one. */
+    private RaftRpcRequestProto toSelf(RaftPeerId from) {
+        return RaftRpcRequestProto.newBuilder()
+                .setRequestorId(from.toByteString())
+                .setReplyId(selfId.toByteString())
+                .setRaftGroupId(RaftGroupIdProto.newBuilder().setId(groupId.toByteString()))
+                .setCallId(calls.incrementAndGet())
+                .build();
     }
 
     /** How many vote, by the newest configuration known here; 0 while the log is being rebuilt. Cheap. */
@@ -765,11 +771,7 @@ public final class RaftLog implements AutoCloseable {
         if (!alone) return;
         var last = running.division().getRaftLog().getLastEntryTermIndex();
         var request = StartLeaderElectionRequestProto.newBuilder()
-                .setServerRequest(RaftRpcRequestProto.newBuilder()
-                        .setRequestorId(selfId.toByteString())
-                        .setReplyId(selfId.toByteString())
-                        .setRaftGroupId(RaftGroupIdProto.newBuilder().setId(groupId.toByteString()))
-                        .setCallId(calls.incrementAndGet()))
+                .setServerRequest(toSelf(selfId))
                 .setLeaderLastEntry(last == null ? TermIndexProto.getDefaultInstance() : last.toProto())
                 .build();
         try {

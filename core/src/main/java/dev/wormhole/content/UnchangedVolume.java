@@ -4,6 +4,7 @@ package dev.wormhole.content;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Another volume to look at: what a store would change in it while it opens and closes is not changed. A store on it finds
@@ -26,7 +27,7 @@ public final class UnchangedVolume implements Volume {
 
     @Override
     public VolumeFile create(String path) {
-        return new Forgetful();
+        return new Unchanged(null);
     }
 
     @Override
@@ -63,10 +64,11 @@ public final class UnchangedVolume implements Volume {
         return volume.totalBytes();
     }
 
-    private record Unchanged(VolumeFile file) implements VolumeFile {
+    /** @param file null for one that was never made */
+    private record Unchanged(@Nullable VolumeFile file) implements VolumeFile {
         @Override
         public int read(ByteBuffer into, long position) throws IOException {
-            return file.read(into, position);
+            return file == null ? 0 : file.read(into, position);
         }
 
         @Override
@@ -76,7 +78,7 @@ public final class UnchangedVolume implements Volume {
 
         @Override
         public long size() throws IOException {
-            return file.size();
+            return file == null ? 0 : file.size();
         }
 
         @Override
@@ -89,36 +91,7 @@ public final class UnchangedVolume implements Volume {
 
         @Override
         public void close() throws IOException {
-            file.close();
+            if (file != null) file.close();
         }
-    }
-
-    /** A file that was never made. */
-    private static final class Forgetful implements VolumeFile {
-        @Override
-        public int read(ByteBuffer into, long position) {
-            return 0;
-        }
-
-        @Override
-        public void write(ByteBuffer from, long position) {
-            from.position(from.limit());
-        }
-
-        @Override
-        public long size() {
-            return 0;
-        }
-
-        @Override
-        public void sync() {}
-
-        @Override
-        public boolean punchHole(long position, long bytes) {
-            return false;
-        }
-
-        @Override
-        public void close() {}
     }
 }

@@ -3,7 +3,6 @@ package dev.wormhole.vfs;
 
 import dev.wormhole.model.FileName;
 import dev.wormhole.model.InodeId;
-import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
@@ -48,9 +47,7 @@ final class KernelNames {
         long nanos = nanoClock.getAsLong();
         var _ = told.compute(place, (_, known) -> {
             if (known == null) return subdirectory == null ? null : new Told(subdirectory, nanos, null, 0);
-            if (Objects.equals(known.now, subdirectory))
-                return new Told(subdirectory, nanos, known.before, known.beforeNanos);
-            return known.now == null
+            return known.now == null || known.now.equals(subdirectory)
                     ? new Told(subdirectory, nanos, known.before, known.beforeNanos)
                     : new Told(subdirectory, nanos, known.now, known.nowNanos);
         });

@@ -705,6 +705,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                     return done();
                 }
                 case Outcome.Refused(Errno errno) -> {
+                    // something else than expected was there; it may be gone again, and is no reason for a program
+                    if (errno == Errno.EEXIST && mode != RenameMode.NO_REPLACE) continue;
                     boolean looked = errno == Errno.ENOENT || errno == Errno.EEXIST;
                     boolean changed = !expected.equals(metadata.view().lookup(fromDirectory, fromName))
                             || !java.util.Objects.equals(

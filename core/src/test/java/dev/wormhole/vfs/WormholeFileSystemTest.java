@@ -830,6 +830,23 @@ class WormholeFileSystemTest {
         b.close(there);
     }
 
+    @Test
+    void aRenameOverWhatCameAndWentMeanwhileSucceeds() throws Exception {
+        a.put("from", bytes("moved"));
+        b.stat("from");
+        podA.pause();
+        b.put("to", bytes("for a moment"));
+        CompletableFuture<Void> renamed = async(() -> ok(a.files()
+                .rename(InodeId.ROOT, FileName.of("from"), InodeId.ROOT, FileName.of("to"), RenameMode.REPLACE)));
+        synchronized (network) {
+            while (network.commandsAfter(0).stream().noneMatch(Command.Rename.class::isInstance)) network.wait(10);
+        }
+        b.unlink("to");
+        podA.resume();
+        within10Seconds(renamed);
+        assertThat(text(b.content("to"))).isEqualTo("moved");
+    }
+
     /** The kernel would take the one that it had in mind for removed, and show it empty from then on. */
     @Test
     void aDirectoryThatTheKernelDoesNotMeanIsNotRemoved() throws Exception {

@@ -7,7 +7,7 @@ import java.util.List;
  * What a look into the store of a pod that does not run found.
  *
  * @param incarnation of the store
- * @param inOrder the pod was stopped, not killed. If it was killed its tables are of a moment before, and its log has the rest:
+ * @param inOrder the pod was stopped, not killed. If it was killed its tables may be of a moment before, and its log has the rest:
  *     then it is not told what they count on and the store has not
  * @param appliedIndex of the log, that the tables are of
  * @param orphans inodes without a name that are not deleted yet

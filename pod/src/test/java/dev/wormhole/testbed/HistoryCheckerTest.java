@@ -148,6 +148,24 @@ final class HistoryCheckerTest {
         refused();
     }
 
+    /** The kernel of one looked at the source before the other's move, and at the target after it. */
+    @Test
+    void twoMovesOfOneFileToOneNameAreAcceptedWhereItLies() {
+        names(0, 0, 10, OK, Kind.CREATE, "a", "1");
+        names(1, 20, 60, OK, Kind.MOVE, "a", "b");
+        names(2, 20, 60, OK, Kind.MOVE, "a", "b");
+        names(0, 70, 80, "1", Kind.LOOK, "b");
+        accepted();
+    }
+
+    @Test
+    void aMoveOfNothingToNowhereIsRefused() {
+        names(0, 0, 10, OK, Kind.CREATE, "a", "1");
+        names(1, 20, 30, OK, Kind.REMOVE, "a");
+        names(2, 40, 50, OK, Kind.MOVE, "a", "b");
+        refused();
+    }
+
     @Test
     void aRenameSeenAtNeitherNameIsRefused() {
         names(0, 0, 10, OK, Kind.CREATE, "a", "1");
