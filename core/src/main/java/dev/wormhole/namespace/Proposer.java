@@ -40,6 +40,8 @@ public final class Proposer {
         private long sendAgainNanos;
         private boolean sent;
         private byte @Nullable [] encoded;
+        /** What was given up for now is answered here after all; null if nobody gave up. */
+        private @Nullable List<CompletableFuture<Applied>> afterAll;
 
         private Batch(long sequence, List<Pending> pending) {
             this.sequence = sequence;
@@ -78,6 +80,22 @@ public final class Proposer {
     public static final class SessionLostException extends java.io.IOException {
         public SessionLostException() {
             super("the session of this pod was ended; the outcome is not known");
+        }
+    }
+
+    /** The command was sent, and what became of it cannot be told for now. */
+    public static final class InDoubtException extends java.io.IOException {
+        @SuppressWarnings("serial") // never written
+        private final CompletableFuture<Applied> outcome;
+
+        private InDoubtException(java.io.IOException reason, CompletableFuture<Applied> outcome) {
+            super(reason.getMessage(), reason);
+            this.outcome = outcome;
+        }
+
+        /** Completes when it is known: whoever wants to propose the same again must wait for it, or it may be done twice. */
+        public CompletableFuture<Applied> outcome() {
+            return outcome;
         }
     }
 
@@ -142,7 +160,12 @@ public final class Proposer {
                         + outcomes.size() + " outcomes");
             inFlight = null;
         }
-        for (int i = 0; i < outcomes.size(); i++) batch.futures.get(i).complete(new Applied(outcomes.get(i), index));
+        var afterAll = batch.afterAll;
+        for (int i = 0; i < outcomes.size(); i++) {
+            var applied = new Applied(outcomes.get(i), index);
+            batch.futures.get(i).complete(applied);
+            if (afterAll != null) afterAll.get(i).complete(applied);
+        }
     }
 
     /** Apply said that there is no such session: everything under way and queued fails, and so will what is proposed. */
@@ -150,7 +173,10 @@ public final class Proposer {
         var failed = new ArrayList<CompletableFuture<Applied>>();
         synchronized (this) {
             lost = true;
-            if (inFlight != null) failed.addAll(inFlight.futures);
+            if (inFlight != null) {
+                failed.addAll(inFlight.futures);
+                if (inFlight.afterAll != null) failed.addAll(inFlight.afterAll);
+            }
             inFlight = null;
             queue.forEach(pending -> failed.add(pending.future));
             queue.clear();
@@ -159,21 +185,29 @@ public final class Proposer {
     }
 
     /**
-     * Gives up waiting for the network: what is queued fails and will never be sent; what was sent fails too, because its
-     * outcome cannot be told now, but stays in flight, so that the order of the session is kept.
+     * Gives up waiting for the network: what is queued fails and will never be sent. What was sent fails with an {@link
+     * InDoubtException} and stays in flight, so that the order of the session is kept.
      */
     public void giveUp(java.io.IOException reason) {
         var failed = new ArrayList<CompletableFuture<Applied>>();
+        Batch doubtful = null;
         synchronized (this) {
             if (inFlight != null && !inFlight.sent) {
                 failed.addAll(inFlight.futures);
                 inFlight = null;
                 nextSequence--;
-            } else if (inFlight != null) {
-                failed.addAll(inFlight.futures);
+            } else if (inFlight != null && inFlight.afterAll == null) {
+                doubtful = inFlight;
+                doubtful.afterAll = doubtful.futures.stream()
+                        .map(_ -> new CompletableFuture<Applied>())
+                        .toList();
             }
             queue.forEach(pending -> failed.add(pending.future));
             queue.clear();
+        }
+        if (doubtful != null && doubtful.afterAll != null) {
+            for (int i = 0; i < doubtful.futures.size(); i++)
+                doubtful.futures.get(i).completeExceptionally(new InDoubtException(reason, doubtful.afterAll.get(i)));
         }
         for (var future : failed) future.completeExceptionally(reason);
     }

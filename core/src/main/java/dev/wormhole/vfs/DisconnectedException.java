@@ -4,7 +4,7 @@ package dev.wormhole.vfs;
 import java.io.IOException;
 
 /** This pod has lost the network for longer than {@code [disconnected] after}. */
-public final class DisconnectedException extends IOException {
+public sealed class DisconnectedException extends IOException permits InDoubtException {
     public DisconnectedException(String message) {
         super(message);
     }

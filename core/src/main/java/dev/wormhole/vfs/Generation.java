@@ -7,6 +7,8 @@ import dev.wormhole.content.OutOfSpaceException;
 import dev.wormhole.content.TransitFullException;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.SliceId;
+import dev.wormhole.namespace.Command.NewSlice;
+import dev.wormhole.vfs.Metadata.Committed;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -81,6 +83,14 @@ final class Generation {
     long sinceNanos;
     /** The slices cannot be committed as they are: their bytes go into new ones first. */
     boolean restage;
+    /** It was proposed, and the network was lost before the answer: nothing of it is proposed again before that is known. */
+    @Nullable Doubt doubt;
+
+    /**
+     * @param slices that the command named
+     * @param outcome completes when the network is back
+     */
+    record Doubt(List<NewSlice> slices, CompletableFuture<Committed> outcome) {}
 
     Generation(boolean append, long sinceNanos) {
         this.append = append;

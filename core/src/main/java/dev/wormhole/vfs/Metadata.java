@@ -26,7 +26,7 @@ public interface Metadata {
     /**
      * Proposes; completes after this pod has applied the command, so that {@link #view} shows it. Commands of one thread are
      * applied in the order proposed. Completes exceptionally with {@link DisconnectedException} when the network is lost for
-     * longer than declared and the command had not been sent.
+     * longer than declared; with {@link InDoubtException} if the command had been sent.
      */
     CompletableFuture<Committed> propose(Command command);
 

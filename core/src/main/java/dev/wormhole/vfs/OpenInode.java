@@ -108,6 +108,11 @@ final class OpenInode {
         return committing == null ? end : Math.max(end, committing.end());
     }
 
+    /** Whether what is being committed waits for somebody to ask what became of it. The lock is held. */
+    boolean isInDoubt() {
+        return committing != null && committing.doubt != null && committed.isDone();
+    }
+
     boolean hasAppends() {
         return current != null && current.append || committing != null && committing.append;
     }

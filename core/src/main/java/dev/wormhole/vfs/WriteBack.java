@@ -40,6 +40,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -50,7 +51,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A commit runs on a thread of its own, so that an interrupted caller stops waiting and nothing else: bytes that could
  * not be committed stay new and are tried again, with the next sync, close, or five seconds later. They are given up only
- * when the inode is gone or the store cannot read them back; every handle is then told once.
+ * when the inode is gone or the store cannot read them back; every handle is then told once. Bytes whose commit was sent
+ * when the network was lost are in doubt: they stand apart until the answer is known, as a second commit would append them
+ * twice, or put them over what others wrote since.
  *
  * <p>A pod without room writes through: the slices are in transit, a bounded number of bytes at a time, and a commit names
  * other pods alone, after they have them. Writers wait for earlier slices to leave. ENOSPC is answered to a write when no
@@ -354,22 +357,24 @@ final class WriteBack {
         while (true) {
             CompletableFuture<Void> running;
             CompletableFuture<Committed> afterwards = null;
+            boolean settling = false;
             inode.lock.lock();
             try {
-                if (inode.committing != null) {
+                if (inode.committing != null && inode.isInDoubt()) {
+                    Generation doubtful = inode.committing;
+                    settling = true;
+                    running = start(done -> run(inode, doubtful, replicated, null, new CompletableFuture<>(), done));
+                    inode.committed = running;
+                } else if (inode.committing != null) {
                     running = inode.committed;
                 } else if (inode.current != null) {
                     Generation generation = inode.current;
                     inode.current = null;
                     inode.committing = generation;
-                    var done = new CompletableFuture<Void>();
-                    inode.committed = done;
-                    running = done;
                     var answer = new CompletableFuture<Committed>();
+                    running = start(done -> run(inode, generation, replicated, after, answer, done));
+                    inode.committed = running;
                     afterwards = answer;
-                    Thread.ofVirtual()
-                            .name("wormhole-commit")
-                            .start(() -> run(inode, generation, replicated, after, answer, done));
                 } else {
                     break;
                 }
@@ -383,10 +388,17 @@ final class WriteBack {
             try {
                 Waiting.on(running);
             } catch (IOException e) {
+                if (settling) throw e;
                 // its bytes are new again: the next round commits them and tells if it cannot
             }
         }
         return after == null ? NOTHING : Waiting.on(proposeOwn(inode, after, true));
+    }
+
+    private static CompletableFuture<Void> start(Consumer<CompletableFuture<Void>> commit) {
+        var done = new CompletableFuture<Void>();
+        Thread.ofVirtual().name("wormhole-commit").start(() -> commit.accept(done));
+        return done;
     }
 
     /** Proposes a change of the bytes that came through the kernel, or of other attributes. */
@@ -412,27 +424,8 @@ final class WriteBack {
         CompletableFuture<Committed> second = null;
         Throwable failure = null;
         try {
-            if (generation.transitBytes > 0) {
-                if (metadata.view().attributes(inode.id) == null)
-                    throw new GoneException(inode.id + " is gone, its new bytes with it");
-                if (generation.crowded && store.usage().freeBytes() > 2 * generation.transitBytes)
-                    generation.restage = true;
-            }
-            if (generation.restage) restage(inode, generation);
-            generation.seal();
-            List<NewSlice> slices = settle(inode, generation, replicated);
-            CompletableFuture<Committed> first;
-            inode.ownStarted();
-            boolean ended = false;
-            try {
-                first = metadata.propose(command(inode, generation, slices));
-                if (after != null) second = proposeOwn(inode, after, true);
-                Committed committed = Waiting.on(first);
-                ended = true;
-                committed(inode, generation, slices, committed);
-            } finally {
-                if (!ended && inode.ownEnded(-1, metadata.view())) told.pagesStale(inode);
-            }
+            if (generation.doubt != null) settleDoubt(inode, generation, generation.doubt);
+            else second = propose(inode, generation, replicated, after);
         } catch (Throwable e) {
             failure = e;
         }
@@ -447,6 +440,57 @@ final class WriteBack {
             });
         told.clean(inode);
         if (failure instanceof Error error) throw error;
+    }
+
+    /** Returns once the log has taken the bytes; the answer to {@code after}, null without one, may come later. */
+    private @Nullable CompletableFuture<Committed> propose(
+            OpenInode inode, Generation generation, boolean replicated, @Nullable Command after)
+            throws IOException, InterruptedException {
+        if (generation.transitBytes > 0) {
+            if (metadata.view().attributes(inode.id) == null)
+                throw new GoneException(inode.id + " is gone, its new bytes with it");
+            if (generation.crowded && store.usage().freeBytes() > 2 * generation.transitBytes)
+                generation.restage = true;
+        }
+        if (generation.restage) restage(inode, generation);
+        generation.seal();
+        List<NewSlice> slices = settle(inode, generation, replicated);
+        inode.ownStarted();
+        boolean ended = false;
+        try {
+            CompletableFuture<Committed> first = metadata.propose(command(inode, generation, slices));
+            var second = after == null ? null : proposeOwn(inode, after, true);
+            Committed committed;
+            try {
+                committed = Waiting.on(first);
+            } catch (InDoubtException e) {
+                generation.doubt = new Generation.Doubt(slices, e.outcome());
+                throw e;
+            }
+            ended = true;
+            committed(inode, generation, slices, committed);
+            return second;
+        } finally {
+            if (!ended && inode.ownEnded(-1, metadata.view())) told.pagesStale(inode);
+        }
+    }
+
+    /** Waits for what became of a commit that was sent before the network was lost. */
+    private void settleDoubt(OpenInode inode, Generation generation, Generation.Doubt doubt)
+            throws IOException, InterruptedException {
+        while (true) {
+            if (metadata.disconnected()) throw new DisconnectedException("no network to ask what became of new bytes");
+            try {
+                if (Waiting.briefly(doubt.outcome(), 250)) break;
+            } catch (IOException never) {
+                generation.doubt = null; // and nothing can be proposed any more
+                throw never;
+            }
+            if (stopped.getCount() == 0) throw new IOException("the filesystem is closing");
+        }
+        generation.doubt = null;
+        inode.ownStarted();
+        committed(inode, generation, doubt.slices(), doubt.outcome().resultNow());
     }
 
     /** Durable here, and sent on as far as this commit waits for it. */
@@ -642,12 +686,15 @@ final class WriteBack {
         boolean known = generation.crowded && failure instanceof OutOfSpaceException;
         inode.lock.lock();
         try {
-            inode.committing = null;
-            if (failure == null || gone) {
+            if (failure != null && generation.doubt != null) {
+                generation.sinceNanos = nanoClock.getAsLong();
+            } else if (failure == null || gone) {
+                inode.committing = null;
                 stagedBytes.addAndGet(-generation.stagedBytes);
                 if (gone) inode.losses++;
                 settled(inode, generation);
             } else {
+                inode.committing = null;
                 generation.sinceNanos = nanoClock.getAsLong();
                 generation.crowded = failure instanceof OutOfSpaceException;
                 if (generation.crowded) refusedForRoom.incrementAndGet();
@@ -722,7 +769,7 @@ final class WriteBack {
         giveUp(old);
     }
 
-    /** Slices that will never be committed. */
+    /** Slices that will not be proposed any more. Those that the log took nevertheless, after a doubt, stay. */
     private void giveUp(List<StagedSlice> slices) {
         var sealed = new ArrayList<SliceId>();
         for (StagedSlice slice : slices) {
@@ -735,7 +782,9 @@ final class WriteBack {
         metadata.propose(new Command.Abandon(sealed))
                 .whenComplete((committed, failure) -> Thread.ofVirtual().start(() -> {
                     try {
-                        if (failure == null) store.delete(sealed);
+                        if (failure != null) return;
+                        sealed.removeIf(slice -> metadata.view().slice(slice) != null);
+                        store.delete(sealed);
                     } catch (IOException e) {
                         LOG.log(System.Logger.Level.WARNING, "slices given up were not deleted", e);
                     }
@@ -764,11 +813,16 @@ final class WriteBack {
             CompletableFuture<Void> running = null;
             inode.lock.lock();
             try {
-                if (inode.committing != null) {
+                if (inode.committing != null && !inode.isInDoubt()) {
                     running = inode.committed;
+                } else if (inode.committing != null && inode.committing.underLock) {
+                    dropped = inode.committing; // the log takes it only if the lock holds when the commit arrives
+                    inode.committing = null;
                 } else if (inode.current != null && inode.current.underLock) {
                     dropped = inode.current;
                     inode.current = null;
+                }
+                if (dropped != null) {
                     stagedBytes.addAndGet(-dropped.stagedBytes);
                     inode.losses++;
                     settled(inode, dropped);
@@ -776,7 +830,10 @@ final class WriteBack {
             } finally {
                 inode.lock.unlock();
             }
-            if (dropped != null) giveUp(dropped.slices);
+            if (dropped != null) {
+                giveUp(dropped.slices);
+                continue;
+            }
             if (running == null) return;
             try {
                 Waiting.on(running);
@@ -945,7 +1002,8 @@ final class WriteBack {
             if (metadata.disconnected()) continue;
             long now = nanoClock.getAsLong();
             for (OpenInode inode : dirtyInodes) {
-                Generation oldest = inode.current; // a racy look: at worst it is seen 200 ms later
+                Generation oldest = inode.committing; // a racy look: at worst it is seen 200 ms later
+                if (oldest == null || oldest.doubt == null) oldest = inode.current;
                 if (oldest != null && now - oldest.sinceNanos >= commitAfter) requestCommit(inode);
             }
         }

@@ -169,6 +169,10 @@ final class SimulatedNetwork implements AutoCloseable {
 
         private volatile boolean sessionOpen;
         private final Set<SliceId> claims = ConcurrentHashMap.newKeySet();
+        /** What proposers wait for, and the answer that comes with the apply. */
+        private final Map<CompletableFuture<Committed>, CompletableFuture<Committed>> waiting =
+                new ConcurrentHashMap<>();
+
         private int life;
         private boolean paused; // guarded by the network, as are the next two
         private long applied;
@@ -431,8 +435,21 @@ final class SimulatedNetwork implements AutoCloseable {
                         this,
                         life,
                         answer);
+                var told = new CompletableFuture<Committed>();
+                waiting.put(told, answer);
+                answer.whenComplete((committed, failure) -> {
+                    waiting.remove(told);
+                    if (failure == null) told.complete(committed);
+                    else told.completeExceptionally(failure);
+                });
+                return told;
             }
-            return answer;
+        }
+
+        /** Loses the network: what was proposed and is not answered yet is in doubt. */
+        void loseNetwork() {
+            disconnected = true;
+            waiting.forEach((told, answer) -> told.completeExceptionally(new InDoubtException(name, answer)));
         }
 
         Outcome await(Command command) throws Exception {

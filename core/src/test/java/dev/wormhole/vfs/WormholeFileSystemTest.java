@@ -744,6 +744,39 @@ class WormholeFileSystemTest {
         assertThat(text(a.content("f"))).isEqualTo("Here");
     }
 
+    /** The network is lost after a commit was sent and before it is answered: it must not be made a second time. */
+    @Test
+    void aCommitInDoubtIsNotRepeated() throws Exception {
+        long appending = a.open("log", O_RDWR | O_CREAT | O_APPEND);
+        long writing = a.open("f", O_RDWR | O_CREAT);
+        a.write(appending, 0, bytes("one "));
+        a.write(writing, 0, bytes("first"));
+        network.settle();
+        podA.pause();
+        long before = network.lastIndex();
+        var appended = async(() -> refusal(() -> ok(a.files().flush(appending))));
+        var written = async(() -> refusal(() -> ok(a.files().flush(writing))));
+        synchronized (network) {
+            while (network.lastIndex() < before + 2) network.wait(10);
+        }
+        podA.loseNetwork();
+        assertThat(appended.get(10, TimeUnit.SECONDS)).isEqualTo(Errno.EROFS);
+        assertThat(written.get(10, TimeUnit.SECONDS)).isEqualTo(Errno.EROFS);
+        assertThat(refusal(() -> ok(a.files().flush(writing))))
+                .as("still in doubt")
+                .isEqualTo(Errno.EROFS);
+        b.put("f", bytes("other"));
+        podA.disconnected = false;
+        a.write(appending, 0, bytes("two"));
+        var again = async(() -> ok(a.files().flush(appending)));
+        podA.resume();
+        again.get(10, TimeUnit.SECONDS);
+        a.close(appending);
+        a.close(writing);
+        assertThat(text(b.content("log"))).isEqualTo("one two");
+        assertThat(text(b.content("f"))).isEqualTo("other");
+    }
+
     /** Whatever looks at the whole file looks at what is in it, not at its holes. */
     @Test
     @Timeout(10)

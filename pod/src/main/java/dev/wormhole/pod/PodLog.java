@@ -26,6 +26,7 @@ import dev.wormhole.transfer.Peers;
 import dev.wormhole.transfer.Request;
 import dev.wormhole.transfer.Server;
 import dev.wormhole.vfs.DisconnectedException;
+import dev.wormhole.vfs.InDoubtException;
 import dev.wormhole.vfs.Metadata;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -271,9 +272,22 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         return future.handle((applied, failure) -> {
             proposals.release();
             if (failure instanceof RuntimeException bug) throw bug;
-            if (failure != null) throw new java.util.concurrent.CompletionException(failure);
-            return new Committed(applied.outcome(), applied.index());
+            if (failure != null) throw new java.util.concurrent.CompletionException(toldAs(failure));
+            return committed(applied);
         });
+    }
+
+    private static Throwable toldAs(Throwable failure) {
+        if (!(failure instanceof Proposer.InDoubtException doubt)) return failure;
+        return doubt.getCause() instanceof DisconnectedException disconnected
+                ? new InDoubtException(
+                        String.valueOf(disconnected.getMessage()),
+                        doubt.outcome().thenApply(PodLog::committed))
+                : doubt;
+    }
+
+    private static Committed committed(Proposer.Applied applied) {
+        return new Committed(applied.outcome(), applied.index());
     }
 
     @Override

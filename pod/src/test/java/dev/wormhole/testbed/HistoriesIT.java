@@ -112,7 +112,7 @@ final class HistoriesIT {
         var troubles = new ArrayList<Trouble>();
         try (var program = new JavaProcess(bed.root, HistoryProgram.class, clients(out))) {
             trouble(strict, troubles);
-            program.await(SECONDS + 2 * DEADLINE_NANOS / 1_000_000_000L);
+            program.await(SECONDS + 4 * DEADLINE_NANOS / 1_000_000_000L);
         }
         List<Operation> history = read(out);
         restart(Machine::kill, next);

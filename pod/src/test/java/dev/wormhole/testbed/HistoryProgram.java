@@ -22,6 +22,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
@@ -38,11 +40,17 @@ import org.jspecify.annotations.Nullable;
 final class HistoryProgram {
     private static final long LIFE_NANOS = 4_000_000_000L;
     private static final long ONCE_NANOS = 250_000_000L;
+    /** On a slow machine it goes on for so long until everything succeeded once. */
+    private static final long LONGER_NANOS = 45_000_000_000L;
+
     private static final int ITEM_BYTES = 40;
     private static final int CONTENT_BYTES = 64;
     static final List<String> NAMES = List.of("x/a", "x/b", "y/c");
 
     private static final int ENOENT = 2, EEXIST = 17;
+
+    /** What succeeded, of any client. */
+    private static final Set<Kind> DONE = ConcurrentHashMap.newKeySet();
 
     private final int client;
     private final int pod;
@@ -108,7 +116,8 @@ final class HistoryProgram {
         try (history) {
             enter();
             SystemCalls.close(SystemCalls.open(mine(), O_CREAT | O_WRONLY));
-            while (System.nanoTime() < end) {
+            while (System.nanoTime() < end
+                    || DONE.size() < Kind.values().length && System.nanoTime() < end + LONGER_NANOS) {
                 step();
                 if (trouble) awaitService(end);
             }
@@ -147,6 +156,7 @@ final class HistoryProgram {
             answer = failure.errno == ENOENT ? "ENOENT" : failure.errno == EEXIST ? "EEXIST" : failure.getMessage();
             trouble = outcome == Outcome.UNKNOWN;
         }
+        if (outcome == Outcome.DONE) DONE.add(kind);
         var operation =
                 new Operation(client, pod, object, kind, arguments, invoked, System.nanoTime(), outcome, answer);
         try {

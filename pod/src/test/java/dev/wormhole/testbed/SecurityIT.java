@@ -178,7 +178,7 @@ final class SecurityIT {
         try {
             var machine = on(OUTSIDE);
             var asking = ask();
-            var listed = awaitRequest();
+            var listed = awaitRequest(asking);
             assertThat(listed).contains("\"name\": \"pod-3\"");
             var fingerprint = Pattern.compile("([0-9a-f]{4}(-[0-9a-f]{4}){3})").matcher(listed);
             assertThat(fingerprint.find()).as(listed).isTrue();
@@ -190,7 +190,7 @@ final class SecurityIT {
             assertThat(refused.output()).contains(fingerprint.group(1));
 
             var again = ask();
-            awaitRequest();
+            awaitRequest(again);
             on(FIRST)
                     .wormhole("approve", "pod-3", "--store", on(FIRST).store.toString())
                     .orFail("approve");
@@ -218,9 +218,10 @@ final class SecurityIT {
                 machine.address));
     }
 
-    private String awaitRequest() {
+    private String awaitRequest(java.util.concurrent.CompletableFuture<Shell.Result> asking) {
         var told = new String[1];
-        await("the machine waits", 30, () -> {
+        await("the machine waits", 60, () -> {
+            assertThat(asking).as("join, which should wait").isNotDone();
             told[0] = on(FIRST)
                     .wormhole("requests", "--json", "--store", on(FIRST).store.toString())
                     .orFail("requests")
