@@ -457,13 +457,16 @@ class WormholeFileSystemTest {
     @Test
     void listingsAreKeptUntilADirectoryChangesOrItsNamesAreOld() throws Exception {
         var valid = new AtomicLong(TimeUnit.HOURS.toNanos(1));
+        var meanwhile = new AtomicReference<Runnable>(() -> {});
         ValidityPolicy none = ValidityPolicy.NONE;
         network.settings = SimulatedNetwork.settings(
                 () -> FileSystemSettings.Fsync.REPLICATED,
                 new ValidityPolicy() {
                     @Override
                     public long entryNanos(InodeId directory) {
-                        return valid.get();
+                        long answer = valid.get();
+                        meanwhile.getAndSet(() -> {}).run();
+                        return answer;
                     }
 
                     @Override
@@ -509,9 +512,24 @@ class WormholeFileSystemTest {
         assertThat(pod.pagesDropped).contains(dir);
         assertThat(ok(c.files().openDirectory(dir)).keepCache()).isTrue();
 
+        // another pod changes it while it is being opened: a listing on its way may be from before
         ok(c.files().make(CALLER, dir, FileName.of("own"), FileType.FIFO, 0644, 0, new byte[0]));
-        valid.set(0);
-        assertThat(ok(c.files().openDirectory(dir)).keepCache()).isFalse();
+        meanwhile.set(() -> {
+            try {
+                ok(b.files().make(CALLER, dir, FileName.of("newer"), FileType.FIFO, 0644, 0, new byte[0]));
+                network.settle();
+            } catch (Exception e) {
+                throw new IllegalStateException(e);
+            }
+        });
+        assertThat(ok(c.files().openDirectory(dir)).directIo()).isTrue();
+        FileSystem.Opened after = ok(c.files().openDirectory(dir));
+        assertThat(after.keepCache()).isFalse();
+        assertThat(after.directIo()).isFalse();
+
+        ok(c.files().make(CALLER, dir, FileName.of("own2"), FileType.FIFO, 0644, 0, new byte[0]));
+        valid.set(0); // and this is how long names are believed after others changed it
+        assertThat(ok(c.files().openDirectory(dir)).directIo()).isTrue();
         assertThat(ok(c.files().openDirectory(dir)).keepCache()).isFalse();
     }
 
