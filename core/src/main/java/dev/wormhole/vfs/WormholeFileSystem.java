@@ -326,10 +326,10 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     private void replaced(long index) {
         settings.validity().podsChanged();
         listings.everythingChanged();
+        reader.forgetExtents();
         locks.wakeAll();
         for (OpenInode inode : inodes.values()) {
             inode.wish = null;
-            inode.extents = null;
             inode.flagsFrom(metadata.view());
             if (inode.pagesUnknown()) kernel.contentChanged(inode.id);
             kernel.attributesChanged(inode.id);
