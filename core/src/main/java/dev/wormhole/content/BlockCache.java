@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The last verified blocks that were read in part, off the heap: a run of small reads then checks each 64 KiB once.
- * At most 8 MiB, taken as needed. Sets of four, the least recently used goes.
+ * At most 9 MiB, taken as needed. Sets of four, the least recently used goes.
  */
 final class BlockCache {
     private static final int SETS = 32;
@@ -43,21 +43,24 @@ final class BlockCache {
         return false;
     }
 
-    /** Keeps a verified block: {@code length} bytes from the start of the buffer. */
-    void put(SliceId slice, int block, ByteBuffer verified, int length) {
+    /**
+     * Keeps a verified block: the buffer itself. Answers another one for it, which may be used for anything; null if there is
+     * none.
+     */
+    @Nullable ByteBuffer exchange(SliceId slice, int block, ByteBuffer verified) {
         CacheSet set = set(slice, block);
         synchronized (set) {
             int oldest = 0;
             for (int way = 0; way < WAYS; way++) {
-                if (set.slices[way] == slice.value() && set.blocks[way] == block) return;
+                if (set.slices[way] == slice.value() && set.blocks[way] == block) return verified;
                 if (set.used[way] < set.used[oldest]) oldest = way;
             }
-            ByteBuffer bytes = set.bytes[oldest];
-            if (bytes == null) set.bytes[oldest] = bytes = ByteBuffer.allocateDirect(ContentStore.BLOCK_BYTES);
-            bytes.put(0, verified, 0, length);
+            ByteBuffer before = set.bytes[oldest];
+            set.bytes[oldest] = verified;
             set.slices[oldest] = slice.value();
             set.blocks[oldest] = block;
             set.used[oldest] = ++set.clock;
+            return before;
         }
     }
 

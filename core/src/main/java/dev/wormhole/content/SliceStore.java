@@ -1026,7 +1026,7 @@ public final class SliceStore implements ContentStore {
             if (inBlock + count <= BLOCK_BYTES && cache.copy(slice, block, inBlock, count, into)) return;
         }
         long data = SliceIndex.offset(location) + (long) PackFormat.RECORD_HEADER_BYTES;
-        ByteBuffer scratch = scratch();
+        @Nullable ByteBuffer scratch = scratch();
         try (var handle = packs.file(location)) {
             if (blocks == 1) { // data and trailer in one read
                 if (cached && count < length && cache.copy(slice, 0, (int) offset, count, into)) return;
@@ -1039,7 +1039,7 @@ public final class SliceStore implements ContentStore {
                 if (!sound) throw new CorruptSliceException(slice, 0, packs.name(location));
                 into.put(into.position(), scratch, (int) offset, count);
                 into.position(into.position() + count);
-                if (cached && count < length) cache.put(slice, 0, scratch, (int) length);
+                if (cached && count < length) scratch = cache.exchange(slice, 0, scratch);
                 return;
             }
             int trailers = blocks * Checksums.TRAILER_BYTES;
@@ -1100,7 +1100,7 @@ public final class SliceStore implements ContentStore {
                 }
                 int n = Math.min(count - done, blockBytes - inBlock);
                 if (!cached || !cache.copy(slice, block, inBlock, n, into)) {
-                    ByteBuffer scratch = scratch();
+                    @Nullable ByteBuffer scratch = scratch();
                     try {
                         int got = file.read(scratch.clear().limit(blockBytes), dataStart + (long) block * BLOCK_BYTES);
                         if (got != blockBytes || Checksums.tag(slice, block, scratch, 0, blockBytes) != tags[block]) {
@@ -1108,7 +1108,7 @@ public final class SliceStore implements ContentStore {
                         }
                         into.put(into.position(), scratch, inBlock, n);
                         into.position(into.position() + n);
-                        if (cached && n < blockBytes) cache.put(slice, block, scratch, blockBytes);
+                        if (cached && n < blockBytes) scratch = cache.exchange(slice, block, scratch);
                     } finally {
                         release(scratch);
                     }
@@ -1127,7 +1127,8 @@ public final class SliceStore implements ContentStore {
         return (kept == null ? ByteBuffer.allocateDirect(SCRATCH_BYTES) : kept).clear();
     }
 
-    private void release(ByteBuffer scratch) {
+    private void release(@Nullable ByteBuffer scratch) {
+        if (scratch == null) return; // the cache has it
         boolean _ = scratches.offer(scratch); // full: the collector takes it
     }
 

@@ -8,7 +8,6 @@ import dev.wormhole.model.Attributes;
 import dev.wormhole.model.Extent;
 import dev.wormhole.model.SliceId;
 import dev.wormhole.namespace.SliceRecord;
-import dev.wormhole.vfs.OpenInode.CachedExtents;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
@@ -22,9 +21,6 @@ import org.jspecify.annotations.Nullable;
 final class ContentReader {
     private static final System.Logger LOG = System.getLogger(ContentReader.class.getName());
     private static final byte[] ZEROS = new byte[64 * 1024];
-    /** Extents are looked up for so many bytes of a file at once, and kept while the file does not change. */
-    private static final long WINDOW_BYTES = 64L << 20;
-
     /** Extents of dense data that a search for a hole looks at at once. */
     private static final int SEEK_EXTENTS = 1_024;
 
@@ -33,6 +29,7 @@ final class ContentReader {
     private final Metadata metadata;
     private final ContentStore store;
     private final Replication replication;
+    private final ExtentCache extents = new ExtentCache();
 
     ContentReader(Metadata metadata, ContentStore store, Replication replication) {
         this.metadata = metadata;
@@ -54,12 +51,17 @@ final class ContentReader {
             } catch (UnknownSliceException e) {
                 // overwritten and collected between the look at the extents and the read: look again
                 if (attempt == ATTEMPTS) throw e;
-                inode.extents = null;
+                extents.forget(inode.id);
                 into.position(start);
             } finally {
                 into.limit(limit);
             }
         }
+    }
+
+    /** Everything may have changed at once. */
+    void forgetExtents() {
+        extents.clear();
     }
 
     private boolean reaches(OpenInode inode, long size) {
@@ -99,7 +101,7 @@ final class ContentReader {
                 next++;
             } else {
                 long to = fresh != null && next < fresh.count() ? Math.min(end, fresh.from(next)) : end;
-                readCommitted(inode, attributes, at, to, into);
+                readCommitted(attributes, at, to, into);
                 at = to;
             }
         }
@@ -122,16 +124,16 @@ final class ContentReader {
         return fresh;
     }
 
-    private void readCommitted(OpenInode inode, Attributes attributes, long from, long to, ByteBuffer into)
+    private void readCommitted(Attributes attributes, long from, long to, ByteBuffer into)
             throws IOException, InterruptedException {
         int limit = into.limit();
         long at = from;
         while (at < to) {
-            CachedExtents cached = extents(inode, attributes, at);
-            long windowEnd = Math.min(to, cached.to());
-            Extent[] extents = cached.extents();
-            for (int i = firstEndingAfter(extents, at); at < windowEnd; i++) {
-                Extent extent = i < extents.length ? extents[i] : null;
+            ExtentCache.Window window = extents.find(metadata.view(), attributes, at);
+            long windowEnd = Math.min(to, window.to());
+            Extent[] known = window.extents();
+            for (int i = firstEndingAfter(known, at); at < windowEnd; i++) {
+                Extent extent = i < known.length ? known[i] : null;
                 long dataFrom = extent == null ? windowEnd : Math.min(windowEnd, Math.max(at, extent.fileOffset()));
                 if (dataFrom > at) zeros(into, dataFrom - at);
                 at = dataFrom;
@@ -153,24 +155,6 @@ final class ContentReader {
             else low = middle + 1;
         }
         return low;
-    }
-
-    /** The extents of the window around an offset, from memory if the file has not changed. */
-    private CachedExtents extents(OpenInode inode, Attributes attributes, long offset) {
-        CachedExtents cached = inode.extents;
-        if (cached != null
-                && cached.content() == attributes.content()
-                && cached.layout() == attributes.layout()
-                && offset >= cached.from()
-                && offset < cached.to()) return cached;
-        long from = offset / WINDOW_BYTES * WINDOW_BYTES;
-        long to = from + WINDOW_BYTES < 0 ? Long.MAX_VALUE : from + WINDOW_BYTES;
-        Extent[] extents = metadata.view().extents(inode.id, from, to).toArray(Extent[]::new);
-        var found = new CachedExtents(attributes.content(), attributes.layout(), from, to, extents);
-        Attributes after = metadata.view().attributes(inode.id);
-        if (after != null && after.content() == attributes.content() && after.layout() == attributes.layout())
-            inode.extents = found; // nothing changed meanwhile: these are the extents of that version
-        return found;
     }
 
     private static void zeros(ByteBuffer into, long count) {

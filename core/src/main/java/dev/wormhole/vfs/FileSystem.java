@@ -51,7 +51,7 @@ public interface FileSystem {
      * @param handle names the open file until {@link #release} or {@link #releaseDirectory}; never 0
      * @param keepCache the kernel's cached pages, or listing, are of the newest version; else it drops them now and may
      *     keep what it reads from here on
-     * @param directIo the kernel must not cache reads and must not merge or believe offsets of writes
+     * @param directIo the kernel must not cache reads, or a listing, and must not merge or believe offsets of writes
      */
     record Opened(long handle, boolean keepCache, boolean directIo) {}
 

@@ -2,7 +2,6 @@
 package dev.wormhole.vfs;
 
 import dev.wormhole.model.Attributes;
-import dev.wormhole.model.Extent;
 import dev.wormhole.model.InodeId;
 import dev.wormhole.model.SliceId;
 import dev.wormhole.namespace.NamespaceView;
@@ -65,7 +64,6 @@ final class OpenInode {
     volatile int flags;
 
     volatile Replication.@Nullable Wish wish;
-    volatile @Nullable CachedExtents extents;
     final AtomicBoolean commitRequested = new AtomicBoolean();
 
     // ---- guarded by the monitor
@@ -80,9 +78,6 @@ final class OpenInode {
     private int changing;
     /** Who locked through handles, and through how many. */
     private final Map<OpenFile.Locker, Integer> lockers = new HashMap<>(0);
-
-    /** Extents of [from, to) as they were when the counters stood so. */
-    record CachedExtents(long content, long layout, long from, long to, Extent[] extents) {}
 
     /** @param knownIndex log index of what was applied here when this state was made */
     OpenInode(InodeId id, long safetyKnownAt, long knownIndex) {

@@ -249,8 +249,9 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
                     believed.add(id);
                 }
                 case Change.EntryChanged(InodeId directory, FileName _) -> {
-                    if (listings.changed(directory) && !own) kernel.contentChanged(directory);
+                    // first: who opens it from here on is not to keep what it reads
                     if (!own) believedNanos = Math.max(believedNanos, validity.namesChanged(directory));
+                    if (listings.changed(directory, own) && !own) kernel.contentChanged(directory);
                 }
                 case Change.Orphaned(InodeId id) -> {
                     OpenInode inode = inodes.get(id);
@@ -325,10 +326,10 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
     private void replaced(long index) {
         settings.validity().podsChanged();
         listings.everythingChanged();
+        reader.forgetExtents();
         locks.wakeAll();
         for (OpenInode inode : inodes.values()) {
             inode.wish = null;
-            inode.extents = null;
             inode.flagsFrom(metadata.view());
             if (inode.pagesUnknown()) kernel.contentChanged(inode.id);
             kernel.attributesChanged(inode.id);
@@ -1405,9 +1406,11 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         long handle = directories.add(new OpenDirectory(directory));
         if (handle == 0) return Answer.refused(Errno.EMFILE);
         long asOf = nanoClock.getAsLong();
+        long changes = listings.changes();
         boolean kept = listings.isKept(directory, asOf);
-        if (!kept) listings.readsAnew(directory, asOf, settings.validity().entryNanos(directory));
-        return Answer.ok(new Opened(handle, kept, false));
+        boolean keep = kept
+                || listings.readsAnew(directory, asOf, changes, settings.validity().entryNanos(directory));
+        return Answer.ok(new Opened(handle, kept, !keep));
     }
 
     @Override

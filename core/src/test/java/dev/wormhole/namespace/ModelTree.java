@@ -6,6 +6,8 @@ import static dev.wormhole.model.Errno.*;
 import dev.wormhole.model.Errno;
 import dev.wormhole.model.FileType;
 import dev.wormhole.model.Ids;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -23,6 +25,64 @@ import org.jspecify.annotations.Nullable;
  * operation answers null or an errno.
  */
 final class ModelTree {
+    static final int SYNC = 0x8, IMMUTABLE = 0x10, APPEND = 0x20, NODUMP = 0x40, NOATIME = 0x80, DIRSYNC = 0x10000;
+
+    /** Flags that an inode of this type can have. */
+    static int possible(FileType type) {
+        return switch (type) {
+            case DIRECTORY -> SYNC | IMMUTABLE | APPEND | NODUMP | NOATIME | DIRSYNC;
+            case REGULAR -> SYNC | IMMUTABLE | APPEND | NODUMP | NOATIME;
+            default -> NODUMP | NOATIME;
+        };
+    }
+
+    /** An ACL: rwx of the owner, the group and the others, of named users and groups; the mask, -1 if there is none. */
+    record Acl(
+            int user, int group, int other, int mask, TreeMap<Integer, Integer> users, TreeMap<Integer, Integer> groups) {
+        boolean isPlain() {
+            return mask < 0 && users.isEmpty() && groups.isEmpty();
+        }
+
+        int permissions() {
+            return user << 6 | (mask < 0 ? group : mask) << 3 | other;
+        }
+
+        Acl chmod(int permissions) {
+            int middle = permissions >> 3 & 7;
+            return new Acl(
+                    permissions >> 6 & 7,
+                    mask < 0 ? middle : group,
+                    permissions & 7,
+                    mask < 0 ? -1 : middle,
+                    users,
+                    groups);
+        }
+
+        Acl narrowed(int permissions) {
+            int middle = permissions >> 3 & 7;
+            return new Acl(
+                    user & permissions >> 6,
+                    mask < 0 ? group & middle : group,
+                    other & permissions,
+                    mask < 0 ? -1 : mask & middle,
+                    users,
+                    groups);
+        }
+
+        /** As in the attribute: tags 1 owner, 2 user, 4 group of the file, 8 group, 16 mask, 32 others. */
+        byte[] bytes() {
+            var to = ByteBuffer.allocate(4 + 8 * (3 + users.size() + groups.size() + (mask < 0 ? 0 : 1)))
+                    .order(ByteOrder.LITTLE_ENDIAN)
+                    .putInt(2);
+            to.putShort((short) 1).putShort((short) user).putInt(-1);
+            users.forEach((id, bits) -> to.putShort((short) 2).putShort((short) (int) bits).putInt(id));
+            to.putShort((short) 4).putShort((short) group).putInt(-1);
+            groups.forEach((id, bits) -> to.putShort((short) 8).putShort((short) (int) bits).putInt(id));
+            if (mask >= 0) to.putShort((short) 16).putShort((short) mask).putInt(-1);
+            return to.putShort((short) 32).putShort((short) other).putInt(-1).array();
+        }
+    }
+
     /** Which byte of which slice; null is a hole. */
     record Ref(long slice, long offset) {}
 
@@ -33,6 +93,11 @@ final class ModelTree {
         int uid;
         int gid;
         byte[] target = {};
+        int flags;
+
+        @Nullable Acl access;
+
+        @Nullable Acl inherited;
 
         @Nullable Ref[] bytes = {};
 
@@ -51,6 +116,19 @@ final class ModelTree {
 
         boolean isDirectory() {
             return type == FileType.DIRECTORY;
+        }
+
+        boolean isFixed() {
+            return (flags & (IMMUTABLE | APPEND)) != 0;
+        }
+
+        boolean isImmutable() {
+            return (flags & IMMUTABLE) != 0;
+        }
+
+        void setAccess(Acl acl) {
+            permissions = permissions & ~0777 | acl.permissions();
+            access = acl.isPlain() ? null : acl;
         }
 
         int links() {
@@ -111,11 +189,22 @@ final class ModelTree {
         return node;
     }
 
-    @Nullable Errno create(long parent, String name, long id, FileType type, int permissions, int uid, int gid, byte[] target) {
+    @Nullable Errno create(
+            long parent,
+            String name,
+            long id,
+            FileType type,
+            int permissions,
+            int uid,
+            int gid,
+            byte[] target,
+            int umask) {
         Errno errno = parent(parent);
         if (errno != null) return errno;
         Node directory = node(parent);
-        if (directory.children.containsKey(name) || nodes.containsKey(id)) return EEXIST;
+        if (directory.children.containsKey(name)) return EEXIST;
+        if (directory.isImmutable()) return EPERM;
+        if (nodes.containsKey(id)) return EEXIST;
         Node node = new Node(id, type);
         node.permissions = permissions;
         node.uid = uid;
@@ -124,6 +213,15 @@ final class ModelTree {
         if ((directory.permissions & 02000) != 0) {
             node.gid = directory.gid;
             if (type == FileType.DIRECTORY) node.permissions |= 02000;
+        }
+        node.flags = directory.flags & (SYNC | NODUMP | NOATIME | DIRSYNC) & possible(type);
+        if (type != FileType.SYMLINK) {
+            if (directory.inherited == null) {
+                node.permissions &= ~umask;
+            } else {
+                node.setAccess(directory.inherited.narrowed(node.permissions));
+                if (type == FileType.DIRECTORY) node.inherited = directory.inherited;
+            }
         }
         nodes.put(id, node);
         attach(directory, name, node);
@@ -165,7 +263,7 @@ final class ModelTree {
         Errno errno = parent(parent);
         if (errno != null) return errno;
         if (node(parent).children.containsKey(name)) return EEXIST;
-        if (node.isDirectory()) return EPERM;
+        if (node.isDirectory() || node.isFixed() || node(parent).isImmutable()) return EPERM;
         if (node.orphanedIndex >= 0 && !node.linkable) return ENOENT;
         node.orphanedIndex = -1;
         node.linkable = false;
@@ -179,6 +277,7 @@ final class ModelTree {
         if (errno != null) return errno;
         Node node = node(parent).children.get(name);
         if (node == null || node.id != expected) return ENOENT;
+        if (node(parent).isFixed() || node.isFixed()) return EPERM;
         if (directory && !node.isDirectory()) return ENOTDIR;
         if (!directory && node.isDirectory()) return EISDIR;
         if (directory && !node.children.isEmpty()) return ENOTEMPTY;
@@ -212,6 +311,8 @@ final class ModelTree {
         if (target != null && mode == Command.RenameMode.NO_REPLACE) return EEXIST;
         if (target == null && mode == Command.RenameMode.EXCHANGE) return ENOENT;
         if (target != null && target.id != replaced) return EEXIST;
+        if (from.isFixed() || source.isFixed()) return EPERM;
+        if (target == null ? to.isImmutable() : to.isFixed() || target.isFixed()) return EPERM;
         if (source.isDirectory() && isBelow(to, source)) return EINVAL;
         if (target == source) return null;
         if (mode == Command.RenameMode.EXCHANGE && target != null) {
@@ -234,6 +335,64 @@ final class ModelTree {
         return null;
     }
 
+    @Nullable Errno chmod(long id, int permissions, int gid) {
+        Node node = nodes.get(id);
+        if (node == null) return ENOENT;
+        if (node.isFixed()) return EPERM;
+        node.permissions = permissions;
+        node.gid = gid;
+        if (node.access != null) node.setAccess(node.access.chmod(permissions));
+        return null;
+    }
+
+    @Nullable Errno setXattr(long id, String name, String value, Command.XattrMode mode) {
+        Node node = nodes.get(id);
+        if (node == null) return ENOENT;
+        if (node.isFixed()) return EPERM;
+        if (mode == Command.XattrMode.CREATE && node.xattrs.containsKey(name)) return EEXIST;
+        if (mode == Command.XattrMode.REPLACE && !node.xattrs.containsKey(name)) return ENODATA;
+        node.xattrs.put(name, value);
+        return null;
+    }
+
+    @Nullable Errno removeXattr(long id, String name) {
+        Node node = nodes.get(id);
+        if (node == null) return ENOENT;
+        if (node.isFixed()) return EPERM;
+        return node.xattrs.remove(name) == null ? ENODATA : null;
+    }
+
+    /** @param acl null to remove it */
+    @Nullable Errno setAcl(long id, boolean isDefault, @Nullable Acl acl, boolean killSetgid) {
+        Node node = nodes.get(id);
+        if (node == null) return ENOENT;
+        if (node.type == FileType.SYMLINK) return EOPNOTSUPP;
+        if (isDefault && !node.isDirectory()) return EACCES;
+        if (node.isFixed()) return EPERM;
+        if (acl == null) {
+            if ((isDefault ? node.inherited : node.access) == null) return ENODATA;
+            if (isDefault) node.inherited = null;
+            else node.access = null;
+            return null;
+        }
+        if (isDefault) {
+            node.inherited = acl;
+            return null;
+        }
+        node.setAccess(acl);
+        if (killSetgid) node.permissions &= ~02000;
+        return null;
+    }
+
+    @Nullable Errno setFlags(long id, int flags) {
+        Node node = nodes.get(id);
+        if (node == null) return ENOENT;
+        if ((flags & ~possible(node.type)) != 0) return EOPNOTSUPP;
+        if (node.isImmutable() && (flags & IMMUTABLE) != 0 && flags != node.flags) return EPERM;
+        node.flags = flags;
+        return null;
+    }
+
     private @Nullable Errno file(long id) {
         Node node = nodes.get(id);
         if (node == null) return ENOENT;
@@ -245,6 +404,7 @@ final class ModelTree {
         Errno errno = file(id);
         if (errno != null) return errno;
         Node node = node(id);
+        if (node.isFixed()) return EPERM;
         node.bytes = Arrays.copyOf(node.bytes, size);
         settle();
         return null;

@@ -3,6 +3,7 @@ package dev.wormhole.namespace;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.wormhole.model.Acl;
 import dev.wormhole.model.Attributes;
 import dev.wormhole.model.Errno;
 import dev.wormhole.model.Extent;
@@ -226,7 +227,8 @@ final class RandomHistoriesTest {
             String name = name();
             byte[] target = type == FileType.SYMLINK ? ("to " + name).getBytes(StandardCharsets.US_ASCII) : NONE;
             int permissions = random.nextInt(010000);
-            Errno errno = model.create(parent, name, id, type, permissions, 5, 6, target);
+            int umask = random.nextInt(01000);
+            Errno errno = model.create(parent, name, id, type, permissions, 5, 6, target, umask);
             add(
                     new Command.Create(
                             new InodeId(parent),
@@ -237,7 +239,8 @@ final class RandomHistoriesTest {
                             5,
                             6,
                             0,
-                            target),
+                            target,
+                            umask),
                     errno);
             if (errno != null) return;
             everything.add(id);
@@ -368,38 +371,68 @@ final class RandomHistoriesTest {
 
         void attributes() {
             long id = pick(everything);
-            ModelTree.Node node = model.nodes.get(id);
             String name = "user." + name();
             byte[] nameBytes = name.getBytes(StandardCharsets.US_ASCII);
-            switch (random.nextInt(3)) {
+            switch (random.nextInt(6)) {
                 case 0 -> {
                     String value = "value " + random.nextInt(100);
                     Command.XattrMode mode = Command.XattrMode.values()[random.nextInt(3)];
-                    Errno errno = null;
-                    if (node == null) errno = Errno.ENOENT;
-                    else if (mode == Command.XattrMode.CREATE && node.xattrs.containsKey(name)) errno = Errno.EEXIST;
-                    else if (mode == Command.XattrMode.REPLACE && !node.xattrs.containsKey(name)) errno = Errno.ENODATA;
-                    else node.xattrs.put(name, value);
                     add(
                             new Command.SetXattr(
                                     new InodeId(id), nameBytes, value.getBytes(StandardCharsets.US_ASCII), mode),
-                            errno);
+                            model.setXattr(id, name, value, mode));
                 }
-                case 1 -> {
-                    Errno errno = node == null ? Errno.ENOENT : node.xattrs.remove(name) == null ? Errno.ENODATA : null;
-                    add(new Command.RemoveXattr(new InodeId(id), nameBytes), errno);
+                case 1 -> add(new Command.RemoveXattr(new InodeId(id), nameBytes), model.removeXattr(id, name));
+                case 2, 3 -> {
+                    boolean isDefault = random.nextBoolean();
+                    boolean killSetgid = random.nextInt(4) == 0;
+                    if (isDefault && random.nextInt(4) != 0) id = pick(directories);
+                    ModelTree.Acl acl = random.nextInt(5) == 0 ? null : acl();
+                    add(
+                            new Command.SetAcl(new InodeId(id), isDefault, acl == null ? NONE : acl.bytes(), killSetgid),
+                            model.setAcl(id, isDefault, acl, killSetgid));
                 }
+                case 4 -> flags();
                 default -> {
                     int permissions = random.nextInt(010000);
-                    if (node != null) {
-                        node.permissions = permissions;
-                        node.gid = 9;
-                    }
                     add(
                             new Command.SetAttributes(new InodeId(id), permissions, null, 9, null, null, null, false),
-                            node == null ? Errno.ENOENT : null);
+                            model.chmod(id, permissions, 9));
                 }
             }
+        }
+
+        ModelTree.Acl acl() {
+            var users = new TreeMap<Integer, Integer>();
+            var groups = new TreeMap<Integer, Integer>();
+            for (int i = random.nextInt(3); i > 0; i--) users.put(random.nextInt(2_000), random.nextInt(8));
+            for (int i = random.nextInt(3); i > 0; i--) groups.put(random.nextInt(2_000), random.nextInt(8));
+            boolean masked = !users.isEmpty() || !groups.isEmpty() || random.nextInt(3) == 0;
+            return new ModelTree.Acl(
+                    random.nextInt(8),
+                    random.nextInt(8),
+                    random.nextInt(8),
+                    masked ? random.nextInt(8) : -1,
+                    users,
+                    groups);
+        }
+
+        /** What is fixed is let go at the next turn, as otherwise nothing would change any more. */
+        void flags() {
+            long fixed = model.nodes.values().stream()
+                    .filter(ModelTree.Node::isFixed)
+                    .mapToLong(node -> node.id)
+                    .findAny()
+                    .orElse(0);
+            long id = fixed == 0 || random.nextInt(4) == 0 ? pick(everything) : fixed;
+            int flags = 0;
+            for (int flag : new int[] {ModelTree.SYNC, ModelTree.NODUMP, ModelTree.NOATIME, ModelTree.DIRSYNC})
+                if (random.nextInt(4) == 0) flags |= flag;
+            if (fixed == 0 || random.nextInt(3) == 0)
+                flags |= random.nextBoolean() ? ModelTree.IMMUTABLE : ModelTree.APPEND;
+            ModelTree.Node node = model.nodes.get(id);
+            if (node != null && random.nextInt(6) != 0) flags &= ModelTree.possible(node.type);
+            add(new Command.SetFlags(new InodeId(id), flags), model.setFlags(id, flags));
         }
 
         void rare() {
@@ -439,6 +472,7 @@ final class RandomHistoriesTest {
                 assertThat(stat.permissions()).as("permissions of " + id).isEqualTo(node.permissions);
                 assertThat(stat.gid()).isEqualTo(node.gid);
                 assertThat(stat.links()).as("links of " + id).isEqualTo(node.links());
+                assertThat(stat.flags()).as("flags of " + id).isEqualTo(node.flags);
                 if (node.id != 1) {
                     String path = view.path(id);
                     assertThat(path == null).isEqualTo(node.orphanedIndex >= 0);
@@ -449,10 +483,19 @@ final class RandomHistoriesTest {
                     assertThat(view.symlinkTarget(id)).isEqualTo(node.target);
                 if (node.type == FileType.REGULAR) compareBytes(view, node, stat);
                 var xattrs = new TreeMap<String, String>();
-                for (byte[] name : view.xattrNames(id))
-                    xattrs.put(
-                            new String(name, StandardCharsets.US_ASCII),
-                            new String(Objects.requireNonNull(view.xattr(id, name)), StandardCharsets.US_ASCII));
+                int lists = 0;
+                for (byte[] name : view.xattrNames(id)) {
+                    String shown = new String(name, StandardCharsets.US_ASCII);
+                    if (shown.startsWith("system.")) lists++;
+                    else
+                        xattrs.put(
+                                shown,
+                                new String(Objects.requireNonNull(view.xattr(id, name)), StandardCharsets.US_ASCII));
+                }
+                assertThat(lists).isEqualTo((node.access == null ? 0 : 1) + (node.inherited == null ? 0 : 1));
+                assertThat(view.xattr(id, Acl.ACCESS)).isEqualTo(node.access == null ? null : node.access.bytes());
+                assertThat(view.xattr(id, Acl.DEFAULT))
+                        .isEqualTo(node.inherited == null ? null : node.inherited.bytes());
                 assertThat(xattrs).isEqualTo(node.xattrs);
             }
             var held = new ArrayList<String>();

@@ -30,6 +30,8 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Random;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.TreeSet;
@@ -457,13 +459,16 @@ class WormholeFileSystemTest {
     @Test
     void listingsAreKeptUntilADirectoryChangesOrItsNamesAreOld() throws Exception {
         var valid = new AtomicLong(TimeUnit.HOURS.toNanos(1));
+        var meanwhile = new AtomicReference<Runnable>(() -> {});
         ValidityPolicy none = ValidityPolicy.NONE;
         network.settings = SimulatedNetwork.settings(
                 () -> FileSystemSettings.Fsync.REPLICATED,
                 new ValidityPolicy() {
                     @Override
                     public long entryNanos(InodeId directory) {
-                        return valid.get();
+                        long answer = valid.get();
+                        meanwhile.getAndSet(() -> {}).run();
+                        return answer;
                     }
 
                     @Override
@@ -509,10 +514,66 @@ class WormholeFileSystemTest {
         assertThat(pod.pagesDropped).contains(dir);
         assertThat(ok(c.files().openDirectory(dir)).keepCache()).isTrue();
 
+        // another pod changes it while it is being opened: a listing on its way may be from before
         ok(c.files().make(CALLER, dir, FileName.of("own"), FileType.FIFO, 0644, 0, new byte[0]));
-        valid.set(0);
+        meanwhile.set(() -> {
+            try {
+                ok(b.files().make(CALLER, dir, FileName.of("newer"), FileType.FIFO, 0644, 0, new byte[0]));
+                network.settle();
+            } catch (Exception e) {
+                throw new IllegalStateException(e);
+            }
+        });
+        assertThat(ok(c.files().openDirectory(dir)).directIo()).isTrue();
+        FileSystem.Opened after = ok(c.files().openDirectory(dir));
+        assertThat(after.keepCache()).isFalse();
+        assertThat(after.directIo()).isFalse();
+
+        ok(c.files().make(CALLER, dir, FileName.of("own2"), FileType.FIFO, 0644, 0, new byte[0]));
+        valid.set(0); // and this is how long names are believed after others changed it
+        assertThat(ok(c.files().openDirectory(dir)).directIo()).isTrue();
         assertThat(ok(c.files().openDirectory(dir)).keepCache()).isFalse();
-        assertThat(ok(c.files().openDirectory(dir)).keepCache()).isFalse();
+    }
+
+    /** What is remembered of where the bytes are is of the newest version, in windows wide and narrow. */
+    @Test
+    void readsAnywhereInALargeSparseFileOfManyExtentsFollowChanges() throws Exception {
+        long seed = Long.getLong("seed", System.nanoTime());
+        System.out.println("seed " + seed);
+        var random = new Random(seed);
+        long[] places = new long[900];
+        // many in the first two MiB, some far away and across the borders of windows
+        for (int i = 0; i < places.length; i++)
+            places[i] = i < 800 ? i * 2_500L : (i - 799) * (32L << 20) - 50;
+        a.put("f", new byte[0]);
+        long inA = a.open("f", O_RDWR);
+        byte[] content = new byte[places.length];
+        for (int i = 0; i < places.length; i++) {
+            content[i] = (byte) (1 + i % 100);
+            a.write(inA, places[i], filled(content[i]));
+        }
+        a.sync(inA);
+        long inB = b.open("f", O_RDWR);
+        for (int step = 0; step < 3_000; step++) {
+            int i = random.nextInt(places.length);
+            if (step % 40 == 0) {
+                content[i] = (byte) (1 + random.nextInt(100));
+                boolean byA = random.nextBoolean();
+                (byA ? a : b).write(byA ? inA : inB, places[i], filled(content[i]));
+                (byA ? a : b).sync(byA ? inA : inB);
+                network.settle();
+            }
+            Program reader = random.nextBoolean() ? a : b;
+            byte[] read = reader.read(reader == a ? inA : inB, places[i], 102);
+            assertThat(read).as("place " + i + ", step " + step).startsWith(filled(content[i]));
+            if (read.length > 100) assertThat(read[100]).isZero();
+        }
+    }
+
+    private static byte[] filled(byte value) {
+        var bytes = new byte[100];
+        Arrays.fill(bytes, value);
+        return bytes;
     }
 
     @Test

@@ -101,7 +101,10 @@ final class Operations {
                 reply(
                         fs.openDirectory(node(h)),
                         o -> new Reply.Opened(
-                                o.handle(), Reply.Opened.CACHE_DIR | (o.keepCache() ? Reply.Opened.KEEP_CACHE : 0)));
+                                o.handle(),
+                                o.directIo()
+                                        ? 0
+                                        : Reply.Opened.CACHE_DIR | (o.keepCache() ? Reply.Opened.KEEP_CACHE : 0)));
             case Request.ReadDir r -> list(r, payload(slab));
             case Request.ReleaseDir(var _, long handle) -> {
                 fs.releaseDirectory(handle);
