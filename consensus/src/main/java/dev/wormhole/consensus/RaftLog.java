@@ -576,7 +576,10 @@ public final class RaftLog implements AutoCloseable {
         Parameters parameters = new Parameters();
         Holder holder = new Holder();
         Gate gate = new Gate(settings, LEASE_RATIO, () -> holder.division, machine::syncInstalled);
-        GrpcConfigKeys.Server.setServicesCustomizer(parameters, (builder, _) -> builder.intercept(gate));
+        GrpcConfigKeys.Server.setServicesCustomizer(parameters, (builder, _) -> {
+            settings.tls().ifPresent(tls -> Doorway.before(builder, tls));
+            return builder.intercept(gate);
+        });
         settings.tls()
                 .ifPresent(tls ->
                         GrpcConfigKeys.TLS.setConf(parameters, new GrpcTlsConfig(tls.keys(), tls.trust(), true)));
