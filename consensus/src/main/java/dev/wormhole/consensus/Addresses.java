@@ -5,6 +5,7 @@ import dev.wormhole.model.Incarnation;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
 import java.net.URI;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.List;
@@ -59,13 +60,17 @@ final class Addresses {
         return new Member(incarnation, inside(URI.create(name)));
     }
 
-    void learn(Collection<Member> members) {
+    /** Who was somewhere else before. */
+    List<Incarnation> learn(Collection<Member> members) {
+        List<Incarnation> moved = new ArrayList<>();
         for (Member member : members) {
             Key key = new Key(group, member.incarnation());
             InetSocketAddress before = LEARNT.put(key, member.address());
             if (member.address().equals(before)) continue;
+            if (before != null) moved.add(member.incarnation());
             for (Resolver resolver : RESOLVERS.getOrDefault(key, Set.of())) resolver.refresh();
         }
+        return moved;
     }
 
     static String hostAndPort(InetSocketAddress address) {

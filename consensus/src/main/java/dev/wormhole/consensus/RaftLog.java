@@ -503,7 +503,35 @@ public final class RaftLog implements AutoCloseable {
 
     /** Tells where members are now, by whatever way the pod learnt it; used from the next connection on, at once. */
     public void learn(Collection<Member> members) {
-        addresses.learn(members);
+        reconnect(addresses.learn(members));
+    }
+
+    /**
+     * An address of this machine is gone. Connections that began at it fall silent without an end, for as long as TCP has
+     * patience: they are begun anew. Returns at once.
+     */
+    public void reconnect() {
+        List<Incarnation> others = new ArrayList<>(voters());
+        others.addAll(listeners());
+        reconnect(others);
+    }
+
+    /** Ratis closes what it has of a peer in up to three seconds, and its senders go on with something new. */
+    private void reconnect(List<Incarnation> to) {
+        Engine running = engine;
+        if (running == null) return;
+        for (Incarnation other : to) {
+            if (other.equals(settings.self().incarnation())) continue;
+            Thread.ofVirtual().name("log-reconnect-" + other).start(() -> {
+                try {
+                    running.server()
+                            .getServerRpc()
+                            .handleException(peerId(other), new IOException("its address has changed"), true);
+                } catch (RuntimeException e) {
+                    LOG.info("{}: reconnecting to {}: {}", selfId, other, e.toString());
+                }
+            });
+        }
     }
 
     /** Makes another voter the leader; on the leader only. Appends fail with {@link NotLeaderException} meanwhile. */
@@ -576,7 +604,10 @@ public final class RaftLog implements AutoCloseable {
         Parameters parameters = new Parameters();
         Holder holder = new Holder();
         Gate gate = new Gate(settings, LEASE_RATIO, () -> holder.division, machine::syncInstalled);
-        GrpcConfigKeys.Server.setServicesCustomizer(parameters, (builder, _) -> builder.intercept(gate));
+        GrpcConfigKeys.Server.setServicesCustomizer(parameters, (builder, _) -> {
+            settings.tls().ifPresent(tls -> Doorway.before(builder, tls));
+            return builder.intercept(gate);
+        });
         settings.tls()
                 .ifPresent(tls ->
                         GrpcConfigKeys.TLS.setConf(parameters, new GrpcTlsConfig(tls.keys(), tls.trust(), true)));

@@ -8,6 +8,7 @@ import java.security.cert.X509Certificate;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.function.BiConsumer;
 import java.util.function.BiPredicate;
 import java.util.function.Predicate;
 import javax.net.ssl.X509ExtendedKeyManager;
@@ -135,10 +136,13 @@ public record Settings(
      *
      * @param speaksFor whether the holder of a certificate may speak as an incarnation; asked once per stream
      * @param admitted whether an incarnation is let in at this moment; asked with every message, so it must be quick
+     * @param refused told of each connection that came to nothing before it had shown a member's certificate: from where, and
+     *     why; must be quick, and bound what it writes
      */
     public record Tls(
             X509ExtendedKeyManager keys,
             X509ExtendedTrustManager trust,
             BiPredicate<X509Certificate, Incarnation> speaksFor,
-            Predicate<Incarnation> admitted) {}
+            Predicate<Incarnation> admitted,
+            BiConsumer<String, String> refused) {}
 }

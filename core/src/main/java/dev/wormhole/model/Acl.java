@@ -4,7 +4,10 @@ package dev.wormhole.model;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.function.IntUnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -103,6 +106,45 @@ public final class Acl {
     /** A directory's default list as something new made with these permission bits gets it. */
     public Acl forNew(int permissions) {
         return map(permissions, true);
+    }
+
+    // ---- where users and groups have other numbers
+
+    /** With other users and groups, those left out for which there is none (-1). */
+    public Acl renumbered(IntUnaryOperator users, IntUnaryOperator groups) {
+        var kept = new ArrayList<Entry>();
+        for (Entry entry : entries) {
+            int id = entry.tag == USER
+                    ? users.applyAsInt(entry.id)
+                    : entry.tag == GROUP ? groups.applyAsInt(entry.id) : -1;
+            if (id == -1 && (entry.tag == USER || entry.tag == GROUP)) continue;
+            kept.add(new Entry(entry.tag, entry.permissions, id));
+        }
+        return sorted(kept);
+    }
+
+    /** How many users and groups it names. */
+    public int named() {
+        int count = 0;
+        for (Entry entry : entries) if (entry.tag == USER || entry.tag == GROUP) count++;
+        return count;
+    }
+
+    /** With what another list says of users and groups for whom there is no other number (-1), too. */
+    public Acl withHidden(Acl other, IntUnaryOperator users, IntUnaryOperator groups) {
+        var all = new ArrayList<>(Arrays.asList(entries));
+        for (Entry entry : other.entries) {
+            if (entry.tag == USER && users.applyAsInt(entry.id) == -1
+                    || entry.tag == GROUP && groups.applyAsInt(entry.id) == -1) all.add(entry);
+        }
+        boolean masked = all.stream().anyMatch(entry -> entry.tag == MASK);
+        if (all.size() > entries.length && !masked) all.add(new Entry(MASK, permissions() >>> 3 & RWX, -1));
+        return sorted(all);
+    }
+
+    private static Acl sorted(List<Entry> entries) {
+        entries.sort((a, b) -> a.tag != b.tag ? Integer.compare(a.tag, b.tag) : Integer.compareUnsigned(a.id, b.id));
+        return new Acl(entries.toArray(Entry[]::new));
     }
 
     private Acl map(int permissions, boolean narrow) {

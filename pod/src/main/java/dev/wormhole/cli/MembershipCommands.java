@@ -140,6 +140,7 @@ final class MembershipCommands {
                             advertise.stream()
                                     .map(text -> checked("--advertise", text, HostPort::parse))
                                     .toList(),
+                            basis.discovery(),
                             podStore))
                     .withStorage(new PodConfig.Storage(
                             role == PodConfig.Role.WITNESS

@@ -7,7 +7,9 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 
 /**
  * {@code pod.toml}: what one machine brings to a network. Immutable. Keys whose feature does not exist yet hold their only
@@ -20,7 +22,11 @@ public record PodConfig(
         List<PathPattern> keep,
         Affinity affinity,
         Disconnected disconnected,
+        Mount mount,
         Limits limits) {
+    /** The highest is the kernel's word for none. */
+    private static final int ID_MAX = Integer.MAX_VALUE - 1;
+
     public PodConfig {
         keep = List.copyOf(keep);
     }
@@ -33,6 +39,7 @@ public record PodConfig(
      * @param mount absolute; absent for a pod without a mount
      * @param listen where other pods connect to
      * @param advertise where other pods find this one; empty for the addresses of the machine
+     * @param discovery looks for the network's pods on the local network, and is found by them
      * @param store absolute; metadata and slices
      */
     public record Pod(
@@ -44,9 +51,15 @@ public record PodConfig(
             Optional<Path> mount,
             HostPort listen,
             List<HostPort> advertise,
+            boolean discovery,
             Path store) {
         public Pod {
             advertise = List.copyOf(advertise);
+        }
+
+        /** Whether pods of other machines reach it at all. */
+        public boolean isOnANetwork() {
+            return !listen.host().startsWith("127.") && !listen.host().equals("::1") && !listen.host().equals("localhost");
         }
     }
 
@@ -75,6 +88,37 @@ public record PodConfig(
      * @param after without a leader for so long; 1 s to 1 h
      */
     public record Disconnected(Reaction reaction, Duration after) {}
+
+    /**
+     * Whose the files of the folder are on this machine.
+     *
+     * @param user with {@code ME}: whose they are; absent for the user who runs the pod
+     * @param uid with {@code ME}: whose the new files are in the network; absent for the same number, nobody's if that is root's
+     * @param root whether somebody of this machine may be root in the network
+     * @param users with {@code NAMES}: the network's number of each user of this machine that has one
+     */
+    public record Mount(
+            Owner owner,
+            Optional<String> user,
+            Optional<Integer> uid,
+            Optional<Integer> gid,
+            boolean root,
+            Map<String, Integer> users,
+            Map<String, Integer> groups) {
+        public static final Mount SAME =
+                new Mount(Owner.SAME, Optional.empty(), Optional.empty(), Optional.empty(), false, Map.of(), Map.of());
+
+        public Mount {
+            users = Map.copyOf(users);
+            groups = Map.copyOf(groups);
+        }
+    }
+
+    public enum Owner {
+        SAME,
+        ME,
+        NAMES
+    }
 
     /** Not available yet: unlimited. */
     public record Limits(Rate.Schedule upload) {}
@@ -142,6 +186,7 @@ public record PodConfig(
                 keep(root),
                 affinity(root.section("affinity")),
                 disconnected(root.section("disconnected")),
+                mount(root.section("mount")),
                 limits(root.section("limits")));
         return document.finish(_ -> config);
     }
@@ -149,12 +194,13 @@ public record PodConfig(
     /** A pod as an empty file declares it, with these few things given. */
     public static PodConfig of(String name, Optional<Path> mount, Path store, HostPort listen) {
         return new PodConfig(
-                new Pod(name, Optional.empty(), Role.STORAGE, Presence.ALWAYS, "", mount, listen, List.of(), store),
+                new Pod(name, Optional.empty(), Role.STORAGE, Presence.ALWAYS, "", mount, listen, List.of(), true, store),
                 new Storage(Long.MAX_VALUE, KeepFree.DEFAULT, Optional.empty(), List.of()),
                 new Cache(new Size(0), Reads.STREAM, Optional.empty(), Writes.LOCAL),
                 List.of(),
                 new Affinity(Preference.NEUTRAL, Preference.NEUTRAL, Preference.NEUTRAL, Preference.NEUTRAL),
                 new Disconnected(Reaction.FREEZE, Duration.ofSeconds(5)),
+                Mount.SAME,
                 new Limits(Rate.Schedule.UNLIMITED));
     }
 
@@ -182,7 +228,8 @@ public record PodConfig(
                     "mount",
                     "key pod.mount = \"" + mount.get() + "\" and pod.store = \"" + store + "\" lie in each other");
         }
-        return new Pod(name, network, role, presence, zone, mount, listen, advertise, store);
+        var discovery = section.flag("discovery", true);
+        return new Pod(name, network, role, presence, zone, mount, listen, advertise, discovery, store);
     }
 
     private static Path absolute(String text) {
@@ -275,6 +322,45 @@ public record PodConfig(
         return disconnected;
     }
 
+    private static Mount mount(TomlSection section) {
+        var owner = section.choice("owner", Owner.class, Owner.SAME);
+        var mount = new Mount(
+                owner,
+                section.optional("user", text -> text, "a user of this machine"),
+                section.number("uid", ID_MAX),
+                section.number("gid", ID_MAX),
+                section.flag("root", false),
+                section.section("users").numbers(ID_MAX),
+                section.section("groups").numbers(ID_MAX));
+        only(section, owner, Owner.ME, "user", "uid", "gid");
+        only(section, owner, Owner.NAMES, "users", "groups");
+        if (owner == Owner.SAME && section.has("root"))
+            section.note("root", "key mount.root is for mount.owner = \"me\" or \"names\": now root is the same everywhere");
+        if (!mount.root) {
+            for (var key : List.of("uid", "gid"))
+                if ((key.equals("uid") ? mount.uid : mount.gid).equals(Optional.of(0)))
+                    section.note(key, "key mount." + key + " = 0 is root in the network; if that is meant: mount.root = true");
+            mount.users.forEach((name, number) -> {
+                if (number == 0)
+                    section.note("users", "key mount.users." + name + " = 0 is root in the network; if that is meant: mount.root = true");
+            });
+            mount.groups.forEach((name, number) -> {
+                if (number == 0)
+                    section.note("groups", "key mount.groups." + name + " = 0 is root's in the network; if that is meant: mount.root = true");
+            });
+        }
+        return mount;
+    }
+
+    private static void only(TomlSection section, Owner given, Owner with, String... keys) {
+        for (var key : keys)
+            if (given != with && section.has(key))
+                section.note(
+                        key,
+                        "key mount." + key + " is for mount.owner = \"" + Words.of(with) + "\", not \"" + Words.of(given)
+                                + "\"");
+    }
+
     private static Limits limits(TomlSection section) {
         var upload = section.value(
                 "upload",
@@ -302,6 +388,10 @@ public record PodConfig(
                 .toList();
     }
 
+    public PodConfig withMount(Mount changed) {
+        return new PodConfig(pod, storage, cache, keep, affinity, disconnected, changed, limits);
+    }
+
     public PodConfig withNetwork(String network) {
         return withPod(new Pod(
                 pod.name,
@@ -312,15 +402,16 @@ public record PodConfig(
                 pod.mount,
                 pod.listen,
                 pod.advertise,
+                pod.discovery,
                 pod.store));
     }
 
     public PodConfig withPod(Pod changed) {
-        return new PodConfig(changed, storage, cache, keep, affinity, disconnected, limits);
+        return new PodConfig(changed, storage, cache, keep, affinity, disconnected, mount, limits);
     }
 
     public PodConfig withStorage(Storage changed) {
-        return new PodConfig(pod, changed, cache, keep, affinity, disconnected, limits);
+        return new PodConfig(pod, changed, cache, keep, affinity, disconnected, mount, limits);
     }
 
     // -- writing ---------------------------------------------------------------------------------------------------
@@ -344,6 +435,7 @@ public record PodConfig(
         } else {
             toml.list("advertise", pod.advertise, "where other pods find it");
         }
+        toml.value("discovery", pod.discovery, "finds pods that moved, and is found, on the local network");
         toml.value("store", pod.store, "metadata and data");
         toml.table("storage");
         if (storage.limitBytes == Long.MAX_VALUE)
@@ -356,6 +448,16 @@ public record PodConfig(
                 Words.of(disconnected.reaction),
                 "freeze (read only) | stop (errors), when the network is lost");
         toml.value("after", Durations.format(disconnected.after), "without it");
+        toml.table("mount");
+        toml.value("owner", Words.of(mount.owner), "same | me (all files are one user's here) | names (see the manual)");
+        mount.user.ifPresent(user -> toml.value("user", user, "whose they are here"));
+        mount.uid.ifPresent(uid -> toml.value("uid", uid, "whose new files are in the network"));
+        mount.gid.ifPresent(gid -> toml.value("gid", gid, ""));
+        if (mount.owner != Owner.SAME) toml.value("root", mount.root, "somebody here may be root in the network");
+        if (!mount.users.isEmpty()) toml.table("mount.users");
+        new TreeMap<>(mount.users).forEach((name, number) -> toml.value(TomlWriter.key(name), number, ""));
+        if (!mount.groups.isEmpty()) toml.table("mount.groups");
+        new TreeMap<>(mount.groups).forEach((name, number) -> toml.value(TomlWriter.key(name), number, ""));
         return toml.toString();
     }
 }

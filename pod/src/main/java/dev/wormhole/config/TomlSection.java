@@ -90,6 +90,18 @@ final class TomlSection {
         };
     }
 
+    Optional<Integer> number(String key, int max) {
+        var number = integer(key, 0, max, -1);
+        return number < 0 ? Optional.empty() : Optional.of(number);
+    }
+
+    /** Every key of the table, whatever it is, with its number. */
+    Map<String, Integer> numbers(int max) {
+        var numbers = new LinkedHashMap<String, Integer>();
+        if (table != null) for (var key : table.keySet()) numbers.put(key, integer(key, 0, max, 0));
+        return numbers;
+    }
+
     boolean flag(String key, boolean fallback) {
         return switch (raw(key)) {
             case null -> fallback;

@@ -51,6 +51,11 @@ final class TomlWriter {
         text.append('\n');
     }
 
+    /** A key as it must stand where it may hold more than letters, digits, - and _. */
+    static String key(String key) {
+        return key.matches("[A-Za-z0-9_-]+") ? key : quoted(key);
+    }
+
     static String quoted(Object value) {
         var quoted = new StringBuilder("\"");
         value.toString().codePoints().forEach(c -> {

@@ -40,6 +40,9 @@ final class Calls {
     /** An administrator's yes or no to one of them. */
     static final int DECIDE = Kinds.KINDS_FREE + 12;
 
+    /** Where the caller is, answered with where the callee is; and where others are, that the log may not know. */
+    static final int WHEREABOUTS = Kinds.KINDS_FREE + 20;
+
     static final int NOT_LEADER = PeerRefused.CODES_FREE;
     /** The pod asked cannot certify others. */
     static final int NO_AUTHORITY = PeerRefused.CODES_FREE + 1;

@@ -48,7 +48,6 @@ import java.security.SecureRandom;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
@@ -136,7 +135,10 @@ final class Pod {
         var header = StoreHeader.read(volume);
         String founded = null;
         List<Joining.Welcome.Pod> met = List.of();
-        PodSettings settings = settings();
+        var addresses = addresses();
+        if (addresses.isEmpty())
+            throw new IOException("this machine has no address that others could reach; name one with advertise");
+        PodSettings settings = settings(addresses);
         checkPorts();
         if (header.isEmpty()) {
             if (intent.isEmpty())
@@ -281,17 +283,27 @@ final class Pod {
         authorityKey.serve(server);
         var requests = new JoinRequests(new Approvals(System::nanoTime), log, peers);
         requests.serve(server);
+        var whereabouts = new Whereabouts(
+                self,
+                header.startCount(),
+                this::addresses,
+                peers,
+                log::learn,
+                log::reconnect,
+                () -> log.propose(new Command.UpdatePod(self, settings(addresses()))));
+        closeLater(whereabouts);
+        whereabouts.serve(server);
         parts = new Parts(
                 header, secure, requests, log, cluster, network, slices, replication, repairer, steward, peers, files);
 
         for (var pod : met) peers.learn(pod.incarnation(), pod.addresses());
-        learn(log, peers, server, cluster, secure.admission());
+        learn(log, peers, server, cluster, secure.admission(), whereabouts);
         files.tell(log.visibility()::told);
         log.listen((index, changes, own) -> {
             for (Change change : changes) {
                 if (change instanceof Change.Configured || change instanceof Change.Replaced) network.refresh();
                 if (change instanceof Change.PodsChanged || change instanceof Change.Replaced)
-                    learn(log, peers, server, cluster, secure.admission());
+                    learn(log, peers, server, cluster, secure.admission(), whereabouts);
                 if (change instanceof Change.PodsChanged || change instanceof Change.Replaced) authorityKey.look();
             }
             files.changed(index, changes, own);
@@ -331,6 +343,11 @@ final class Pod {
                 header.generation());
         StatusReport.serve(server, this);
         server.start(listen.toString());
+        whereabouts.start(
+                config.pod().discovery() && config.pod().isOnANetwork()
+                        ? Discovery.open(self, header.networkId(), listen.port(), whereabouts::hint)
+                                .orElse(null)
+                        : null);
 
         closeLater(repairer);
         closeLater(custodian);
@@ -365,7 +382,7 @@ final class Pod {
             Path mountPoint = config.pod().mount().get();
             doing("mounting " + mountPoint);
             var mount = LinuxMount.mount(
-                    files,
+                    MountOwners.over(files, config.mount()),
                     new LinuxMount.Options(
                             mountPoint,
                             "wormhole:" + store,
@@ -487,22 +504,20 @@ final class Pod {
                 defaults.shutdownDeadline());
     }
 
-    private static void learn(PodLog log, Peers peers, Server server, ClusterView cluster, Admission admission) {
+    private static void learn(
+            PodLog log,
+            Peers peers,
+            Server server,
+            ClusterView cluster,
+            Admission admission,
+            Whereabouts whereabouts) {
         for (var removed : admission.refresh(log.view())) {
             server.drop(removed);
             peers.forget(removed);
         }
         var pods = log.view().pods();
         cluster.members(pods);
-        var members = new ArrayList<Member>();
-        for (PodRecord pod : pods) {
-            peers.learn(pod.incarnation(), pod.settings().addresses());
-            if (!pod.settings().addresses().isEmpty())
-                members.add(new Member(
-                        pod.incarnation(),
-                        Steward.logAddress(pod.settings().addresses().getFirst())));
-        }
-        log.learn(members);
+        whereabouts.recorded(pods);
     }
 
     private static UUID group(StoreHeader header) {
@@ -547,11 +562,12 @@ final class Pod {
         }
     }
 
-    private PodSettings settings() throws IOException {
-        var addresses =
-                config.reachableAt(Surroundings.here(), config.pod().listen().port());
-        if (addresses.isEmpty())
-            throw new IOException("this machine has no address that others could reach; name one with advertise");
+    /** Where others reach this pod, at this moment. */
+    private List<String> addresses() {
+        return config.reachableAt(Surroundings.here(), config.pod().listen().port());
+    }
+
+    private PodSettings settings(List<String> addresses) {
         return new PodSettings(
                 config.pod().name(),
                 config.pod().role() == PodConfig.Role.WITNESS ? PodSettings.Role.WITNESS : PodSettings.Role.STORAGE,

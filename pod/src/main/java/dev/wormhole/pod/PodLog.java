@@ -167,6 +167,12 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         if (log != null) log.learn(members);
     }
 
+    /** This machine has lost an address. */
+    void reconnect() {
+        var log = raft;
+        if (log != null) log.reconnect();
+    }
+
     Visibility visibility() {
         return visibility;
     }

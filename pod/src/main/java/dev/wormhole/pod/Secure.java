@@ -13,6 +13,7 @@ import dev.wormhole.security.PodKeyManager;
 import dev.wormhole.security.PodTrust;
 import dev.wormhole.security.TlsEngines;
 import dev.wormhole.security.TlsTransport;
+import dev.wormhole.transfer.Refusals;
 import dev.wormhole.transfer.TcpTransport;
 import dev.wormhole.transfer.Transport;
 import java.io.IOException;
@@ -29,6 +30,7 @@ final class Secure {
     private final PodKeyManager keys;
     private final PodTrust trust;
     private final Admission admission = new Admission();
+    private final Refusals logRefusals = new Refusals("the log's port", System::nanoTime);
 
     private Secure(KeyFiles files, Credentials credentials) {
         this.files = files;
@@ -73,7 +75,7 @@ final class Secure {
 
     /** For the log. */
     Settings.Tls logTls() {
-        return new Settings.Tls(keys, trust, Secure::speaksFor, admission::admits);
+        return new Settings.Tls(keys, trust, Secure::speaksFor, admission::admits, logRefusals::note);
     }
 
     private static boolean speaksFor(X509Certificate certificate, Incarnation incarnation) {

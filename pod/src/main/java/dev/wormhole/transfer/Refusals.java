@@ -10,24 +10,29 @@ import java.util.function.LongSupplier;
  * Counts connections that came to nothing before they had greeted, and says so in the log at a bounded rate: the first one, and
  * then at most one line in ten seconds, whoever knocks how often. Thread-safe.
  */
-final class Refusals {
+public final class Refusals {
     private static final Logger log = System.getLogger(Refusals.class.getName());
     private static final long QUIET_NANOS = TimeUnit.SECONDS.toNanos(10);
     private static final int REASON_CHARS_MAX = 200;
 
+    private final String where;
     private final LongSupplier nanos;
     private long total;
     private long untold;
     private long toldAt;
 
-    /** @param nanos a clock as {@link System#nanoTime} */
-    Refusals(LongSupplier nanos) {
+    /**
+     * @param where what refuses, for people
+     * @param nanos a clock as {@link System#nanoTime}
+     */
+    public Refusals(String where, LongSupplier nanos) {
+        this.where = where;
         this.nanos = nanos;
         toldAt = nanos.getAsLong() - QUIET_NANOS;
     }
 
     /** @return whether it was told */
-    boolean note(String from, String reason) {
+    public boolean note(String from, String reason) {
         long count;
         synchronized (this) {
             total++;
@@ -42,14 +47,15 @@ final class Refusals {
         var clean = reason.replaceAll("\\p{Cntrl}", " ");
         log.log(
                 Level.INFO,
-                "refused {0} connections since this was last said, the last one from {1}: {2}",
+                "{0} refused {1} connections since this was last said, the last one from {2}: {3}",
+                where,
                 count,
                 from,
                 clean.length() > REASON_CHARS_MAX ? clean.substring(0, REASON_CHARS_MAX) : clean);
         return true;
     }
 
-    synchronized long total() {
+    public synchronized long total() {
         return total;
     }
 }

@@ -2,6 +2,7 @@
 package dev.wormhole.transfer;
 
 import dev.wormhole.model.Incarnation;
+import dev.wormhole.model.Newcomers;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
@@ -10,7 +11,6 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.EnumSet;
-import java.util.LinkedHashSet;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
@@ -31,7 +31,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Nothing but a handshake of at most 120 bytes within its time is read from a connection before it has named our
  * network and generation. A caller without an incarnation reaches only kinds that are open to strangers, with few and
  * small calls. Connections, running calls and the bytes they hold are bounded; beyond a bound a call is refused as
- * OVERLOADED and a connection closed, the oldest one that has not greeted first.
+ * OVERLOADED and a connection closed, of those that have not greeted the oldest one of the busiest host first.
  */
 public final class Server implements AutoCloseable {
     private static final Logger log = System.getLogger(Server.class.getName());
@@ -85,12 +85,12 @@ public final class Server implements AutoCloseable {
     private final ConcurrentHashMap<Integer, Registration> registrations = new ConcurrentHashMap<>();
     private final ConcurrentHashMap<OrderKey, Order> orders = new ConcurrentHashMap<>();
     private final Set<Connection> connections = ConcurrentHashMap.newKeySet();
-    private final LinkedHashSet<Transport.Duplex> greeting = new LinkedHashSet<>();
+    private final Newcomers<Transport.Duplex> greeting;
     private final AtomicInteger pods = new AtomicInteger();
     private final AtomicInteger strangers = new AtomicInteger();
     private final AtomicInteger calls = new AtomicInteger();
     private final AtomicLong callBytes = new AtomicLong();
-    private final Refusals refusals = new Refusals(System::nanoTime);
+    private final Refusals refusals = new Refusals("the first port", System::nanoTime);
     private volatile @Nullable StreamHandler streams;
     private volatile Consumer<Incarnation> onPeer = _ -> {};
     private volatile Transport.@Nullable Listener listener;
@@ -121,6 +121,7 @@ public final class Server implements AutoCloseable {
         this.identity = identity;
         this.appliedIndex = appliedIndex;
         this.limits = limits;
+        this.greeting = new Newcomers<>(limits.greetingMax);
     }
 
     /** @throws IllegalStateException if the kind has a handler */
@@ -182,9 +183,7 @@ public final class Server implements AutoCloseable {
         var listening = listener;
         if (listening != null) listening.close();
         for (var connection : connections) connection.duplex.close();
-        synchronized (greeting) {
-            greeting.forEach(Transport.Duplex::close);
-        }
+        greeting.all().forEach(Transport.Duplex::close);
         deadlines.close();
     }
 
@@ -192,12 +191,8 @@ public final class Server implements AutoCloseable {
         while (!closed) {
             try {
                 var duplex = listening.accept();
-                Transport.Duplex oldest = null;
-                synchronized (greeting) {
-                    if (greeting.size() >= limits.greetingMax) oldest = greeting.removeFirst();
-                    greeting.add(duplex);
-                }
-                if (oldest != null) oldest.close();
+                greeting.add(duplex, host(duplex.remote())).ifPresent(Transport.Duplex::close);
+                if (closed) duplex.close();
                 Thread.ofVirtual().name("wormhole-serve-" + duplex.remote()).start(() -> serve(duplex));
             } catch (IOException e) {
                 if (closed) return;
@@ -212,6 +207,12 @@ public final class Server implements AutoCloseable {
         }
     }
 
+    /** Of "/10.0.0.1:7001" what all connections of that machine share. */
+    private static String host(String remote) {
+        var colon = remote.lastIndexOf(':');
+        return colon < 0 ? remote : remote.substring(0, colon);
+    }
+
     private void serve(Transport.Duplex duplex) {
         Connection connection = null;
         var watch = deadlines.after(limits.greetingTimeout.toNanos(), () -> Thread.startVirtualThread(duplex::close));
@@ -219,9 +220,7 @@ public final class Server implements AutoCloseable {
             var in = new Frame.In(duplex, Handshake.BODY_MAX);
             connection = greet(duplex, in);
             deadlines.cancel(watch);
-            synchronized (greeting) {
-                greeting.remove(duplex);
-            }
+            greeting.remove(duplex);
             if (connection == null) return;
             connections.add(connection);
             if (closed) return;
@@ -235,9 +234,7 @@ public final class Server implements AutoCloseable {
             log.log(Level.ERROR, "connection of " + duplex.remote() + " ended by a bug", e);
         } finally {
             deadlines.cancel(watch);
-            synchronized (greeting) {
-                greeting.remove(duplex);
-            }
+            greeting.remove(duplex);
             if (connection != null) {
                 connections.remove(connection);
                 (connection.other.incarnation() == null ? strangers : pods).decrementAndGet();

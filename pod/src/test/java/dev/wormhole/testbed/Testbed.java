@@ -107,7 +107,13 @@ final class Testbed implements AutoCloseable {
         final String name;
         final Path mount;
         final Path store;
+        /** Where the first of its addresses was; {@link #move} gives it others. */
         final String address;
+
+        /** What its pod is told to listen at. */
+        String listen;
+
+        private String ip;
         private final String namespace;
 
         private Machine(int number) {
@@ -116,7 +122,9 @@ final class Testbed implements AutoCloseable {
             this.namespace = tag + "n" + number;
             this.mount = root.resolve("m" + number);
             this.store = root.resolve("s" + number);
-            this.address = "10.91.0." + number + ":7420";
+            this.ip = "10.91.0." + number;
+            this.address = ip + ":7420";
+            this.listen = address;
             Shell.sh(root, """
                     ip netns add NS
                     ip -n TAGs link add p%1$d type veth peer name e0 netns NS
@@ -144,6 +152,47 @@ final class Testbed implements AutoCloseable {
             return Shell.run(root, Map.of(), inside);
         }
 
+        /** The machine's address changes: what was open at the old one falls silent. */
+        void move(String to) {
+            Shell.sh(root, "ip -n " + namespace + " addr del " + ip + "/24 dev e0; ip -n " + namespace + " addr add "
+                    + to + "/24 dev e0");
+            ip = to;
+        }
+
+        /** Writes what this machine sends and gets into a file, until it is ended; returns once it does. */
+        Process capture(Path file) throws IOException {
+            var process = new ProcessBuilder(
+                            "nsenter", "--net=/run/netns/" + tag + "s", "tcpdump", "-i", "p" + number, "-s", "0", "-U",
+                            "-B", "32768", "-Z", "root", "-w", file.toString())
+                    .redirectErrorStream(true)
+                    .redirectOutput(root.resolve("tcpdump.out").toFile())
+                    .start();
+            await("tcpdump listens", 20, () -> {
+                try {
+                    return Files.readString(root.resolve("tcpdump.out")).contains("listening on");
+                } catch (IOException notYet) {
+                    return false;
+                }
+            });
+            return process;
+        }
+
+        /** A class of these tests as a program in this machine's network. */
+        Process start(Class<?> program, String... arguments) throws IOException {
+            var command = new ArrayList<>(List.of(
+                    "nsenter",
+                    "--net=/run/netns/" + namespace,
+                    Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                    "-Xmx128m",
+                    "-XX:+UseSerialGC",
+                    "-XX:TieredStopAtLevel=1",
+                    "-cp",
+                    System.getProperty("java.class.path"),
+                    program.getName()));
+            command.addAll(List.of(arguments));
+            return new ProcessBuilder(command).redirectErrorStream(true).start();
+        }
+
         void create(int copies, String... more) {
             var arguments = new ArrayList<>(List.of(
                     "create",
@@ -155,7 +204,7 @@ final class Testbed implements AutoCloseable {
                     "--store",
                     store.toString(),
                     "--listen",
-                    address,
+                    listen,
                     "--copies",
                     Integer.toString(copies)));
             arguments.addAll(List.of(more));
@@ -192,7 +241,7 @@ final class Testbed implements AutoCloseable {
                     "--store",
                     store.toString(),
                     "--listen",
-                    address));
+                    listen));
             arguments.addAll(List.of(more));
             return wormhole(arguments.toArray(String[]::new));
         }

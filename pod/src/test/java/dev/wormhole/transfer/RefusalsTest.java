@@ -11,7 +11,7 @@ final class RefusalsTest {
     @Test
     void allAreCountedAndFewAreTold() {
         var clock = new AtomicLong(-5);
-        var refusals = new Refusals(clock::get);
+        var refusals = new Refusals("a port", clock::get);
         assertThat(refusals.note("a:1", "no\nTLS " + "x".repeat(10_000))).isTrue();
         for (var i = 0; i < 1000; i++) {
             assertThat(refusals.note("a:1", "again")).isFalse();
