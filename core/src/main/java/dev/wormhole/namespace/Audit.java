@@ -33,7 +33,7 @@ final class Audit {
             case Command.SetAdministrator c ->
                 new Intent(c.administrator() ? Act.MADE_ADMINISTRATOR : Act.MADE_ORDINARY, name(c.incarnation()));
             case Command.Configure c -> new Intent(Act.CONFIGURED, "version " + (c.basedOn() + 1));
-            case Command.TrustAuthority c -> new Intent(Act.TRUSTED_AUTHORITY, authority(authorities() + 1));
+            case Command.TrustAuthority c -> new Intent(Act.TRUSTED_AUTHORITY, authority(c.number()));
             case Command.DropAuthority c -> new Intent(Act.DROPPED_AUTHORITY, authority(c.number()));
             case Command.Recertify c -> new Intent(Act.LET_BACK, name(c.incarnation()));
             case Command.ExportedAuthority c -> new Intent(Act.EXPORTED_AUTHORITY, authority(c.number()));
@@ -44,15 +44,6 @@ final class Audit {
 
     private static String authority(int number) {
         return "authority " + number;
-    }
-
-    private int authorities() {
-        int[] count = new int[1];
-        state.scan(Keys.table(Keys.AUTHORITY), (_, _) -> {
-            count[0]++;
-            return true;
-        });
-        return count[0];
     }
 
     private static String id(byte[] token) {

@@ -63,9 +63,9 @@ final class AuthorityChanges {
         if (all.stream().filter(AuthorityRecord::isTrusted).count() > 1) return refused(Errno.EBUSY);
         if (all.size() >= AuthorityRecord.COUNT_MAX) return refused(Errno.ENOSPC);
         if (all.isEmpty() != (c.link().length == 0)) return refused(Errno.EINVAL);
-        int number = all.size() + 1;
-        put(new AuthorityRecord(number, state.now, 0, c.certificate(), c.publicKey(), c.link()));
-        return new Outcome.Done(number);
+        if (c.number() != all.size() + 1) return refused(Errno.ESTALE);
+        put(new AuthorityRecord(c.number(), state.now, 0, c.certificate(), c.publicKey(), c.link()));
+        return new Outcome.Done(c.number());
     }
 
     Outcome drop(Command.DropAuthority c) {

@@ -366,13 +366,14 @@ public sealed interface Command {
     /**
      * Certificates of this authority count from here on, beside those of the one before, and it alone issues new ones. Outcome
      * value: its number. Refused: EPERM (the proposer is no administrator), EEXIST (the key is or was an authority's), EBUSY
-     * (two count already), EINVAL (the first one has no link, every other one has), ENOSPC.
+     * (two count already), ESTALE (the next number is another), EINVAL (the first one has no link, every other one has), ENOSPC.
      *
+     * @param number the next one, so that two who rotate at once do not both
      * @param certificate its own, DER, 4,096 bytes at most, as the others
      * @param publicKey of the certificate, SubjectPublicKeyInfo
      * @param link a certificate of the same key by the authority before it; empty for the first
      */
-    record TrustAuthority(byte[] certificate, byte[] publicKey, byte[] link) implements Command {
+    record TrustAuthority(int number, byte[] certificate, byte[] publicKey, byte[] link) implements Command {
         public TrustAuthority {
             for (byte[] each : new byte[][] {certificate, publicKey, link})
                 if (each.length > AuthorityRecord.CERTIFICATE_BYTES_MAX)

@@ -225,7 +225,7 @@ final class CommandCodec {
                 to.raw(c.key()).u8(c.token().length == 0 ? 0 : 1).raw(c.token()).i64(c.nowMillis());
             }
             case Command.TrustAuthority c ->
-                to.u16(TRUST_AUTHORITY).blob(c.certificate()).blob(c.publicKey()).blob(c.link());
+                to.u16(TRUST_AUTHORITY).i32(c.number()).blob(c.certificate()).blob(c.publicKey()).blob(c.link());
             case Command.DropAuthority c ->
                 to.u16(DROP_AUTHORITY).i32(c.number()).u8(c.force() ? 1 : 0);
             case Command.Certified c ->
@@ -385,7 +385,7 @@ final class CommandCodec {
                 yield new Command.JoinPod(storeToken, settings, key, token, from.i64());
             }
             case TRUST_AUTHORITY ->
-                new Command.TrustAuthority(certificate(from), certificate(from), certificate(from));
+                new Command.TrustAuthority(from.i32(), certificate(from), certificate(from), certificate(from));
             case DROP_AUTHORITY -> new Command.DropAuthority(from.i32(), from.flag());
             case CERTIFIED -> new Command.Certified(from.i32(), from.i64(), from.raw(32));
             case RECERTIFY -> new Command.Recertify(incarnation(from), from.raw(32));

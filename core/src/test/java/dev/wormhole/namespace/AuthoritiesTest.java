@@ -40,8 +40,8 @@ final class AuthoritiesTest {
         }
     }
 
-    private static Command.TrustAuthority trust(KeyPair key, byte[] link) {
-        return new Command.TrustAuthority(CERTIFICATE, key.getPublic().getEncoded(), link);
+    private static Command.TrustAuthority trust(int number, KeyPair key, byte[] link) {
+        return new Command.TrustAuthority(number, CERTIFICATE, key.getPublic().getEncoded(), link);
     }
 
     private static byte[] sign(KeyPair key, Incarnation pod, int authority, long acts) {
@@ -65,13 +65,14 @@ final class AuthoritiesTest {
         Incarnation second = log.admit("second");
         KeyPair a = key();
         KeyPair b = key();
-        log.refused(trust(a, NONE), Errno.EPERM);
+        log.refused(trust(1, a, NONE), Errno.EPERM);
         log.done(new Command.SetAdministrator(FIRST, true));
-        log.refused(trust(a, LINK), Errno.EINVAL);
+        log.refused(trust(1, a, LINK), Errno.EINVAL);
         log.refused(new Command.Certified(1, 5, hash(1)), Errno.ENOENT);
-        log.done(trust(a, NONE));
-        log.refused(trust(a, LINK), Errno.EEXIST);
-        log.refused(trust(b, NONE), Errno.EINVAL);
+        log.refused(trust(2, a, NONE), Errno.ESTALE);
+        log.done(trust(1, a, NONE));
+        log.refused(trust(2, a, LINK), Errno.EEXIST);
+        log.refused(trust(2, b, NONE), Errno.EINVAL);
         log.done(new Command.Certified(1, 5, hash(1)));
         log.refused(new Command.Certified(1, 5, hash(2)), Errno.EACCES);
         assertThat(log.view().podKey(FIRST)).isEqualTo(hash(1));
@@ -79,8 +80,9 @@ final class AuthoritiesTest {
         assertThat(log.view().certificate(second)).isNull();
         log.refused(new Command.DropAuthority(1, true), Errno.EBUSY);
 
-        log.done(trust(b, LINK));
-        log.refused(trust(key(), LINK), Errno.EBUSY);
+        log.refused(trust(1, b, LINK), Errno.ESTALE);
+        log.done(trust(2, b, LINK));
+        log.refused(trust(3, key(), LINK), Errno.EBUSY);
         assertThat(log.view().authorities()).extracting(AuthorityRecord::isTrusted).containsExactly(true, true);
         log.done(new Command.Certified(2, 6, hash(1)));
         log.refused(new Command.DropAuthority(1, false), Errno.EAGAIN); // the second pod has said nothing
@@ -96,7 +98,7 @@ final class AuthoritiesTest {
         log.done(new Command.DropAuthority(1, false));
         log.refused(new Command.DropAuthority(1, false), Errno.ENOENT);
         log.refused(new Command.Certified(1, 9, hash(1)), Errno.ENOENT);
-        log.refused(trust(a, LINK), Errno.EEXIST); // one that went does not come back
+        log.refused(trust(3, a, LINK), Errno.EEXIST); // one that went does not come back
         assertThat(log.view().authorities()).extracting(AuthorityRecord::isTrusted).containsExactly(false, true);
         assertThat(log.view().audit(10))
                 .extracting(AuditRecord::act)
@@ -110,7 +112,7 @@ final class AuthoritiesTest {
     void whoIsLetBackHasItsOwnKeyAndSaysAnewWhatItShows() {
         Incarnation second = log.admit("second");
         log.done(new Command.SetAdministrator(FIRST, true));
-        log.done(trust(key(), NONE));
+        log.done(trust(1, key(), NONE));
         as(second, 1);
         log.done(new Command.Certified(1, 7, hash(3)));
         log.refused(new Command.Recertify(second, hash(3)), Errno.EPERM);
@@ -136,8 +138,8 @@ final class AuthoritiesTest {
         KeyPair old = key();
         KeyPair key = key();
         log.done(new Command.SetAdministrator(FIRST, true));
-        log.done(trust(old, NONE));
-        log.done(trust(key, LINK));
+        log.done(trust(1, old, NONE));
+        log.done(trust(2, key, LINK));
         long acts = log.view().acts();
         as(second, 1);
         byte[] good = sign(key, second, 2, acts);

@@ -125,7 +125,7 @@ final class EntryTest {
                 new Command.Withdraw(HASH),
                 new Command.JoinPod(-6, SETTINGS, OTHER_HASH, HASH, 1_700_000_000_001L),
                 new Command.JoinPod(-6, SETTINGS, OTHER_HASH, new byte[0], 1_700_000_000_001L),
-                new Command.TrustAuthority(new byte[] {1, 2}, new byte[] {3}, new byte[] {4, 5, 6}),
+                new Command.TrustAuthority(7, new byte[] {1, 2}, new byte[] {3}, new byte[] {4, 5, 6}),
                 new Command.DropAuthority(3, true),
                 new Command.Certified(2, 1_800_000_000_001L, HASH),
                 new Command.Recertify(P, OTHER_HASH),

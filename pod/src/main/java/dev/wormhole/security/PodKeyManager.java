@@ -68,7 +68,7 @@ public final class PodKeyManager extends X509ExtendedKeyManager {
     public X509Certificate @Nullable [] getCertificateChain(String alias) {
         return credentials
                 .get()
-                .map(held -> new X509Certificate[] {held.certificate(), held.authority()})
+                .map(Credentials::chain)
                 .orElse(null);
     }
 
