@@ -58,8 +58,7 @@ final class AuthorityChanges {
     Outcome trust(Command.TrustAuthority c) {
         if (!isAdministrator()) return refused(Errno.EPERM);
         var all = all();
-        for (var known : all)
-            if (Arrays.equals(known.publicKey(), c.publicKey())) return refused(Errno.EEXIST);
+        for (var known : all) if (Arrays.equals(known.publicKey(), c.publicKey())) return refused(Errno.EEXIST);
         if (all.stream().filter(AuthorityRecord::isTrusted).count() > 1) return refused(Errno.EBUSY);
         if (all.size() >= AuthorityRecord.COUNT_MAX) return refused(Errno.ENOSPC);
         if (all.isEmpty() != (c.link().length == 0)) return refused(Errno.EINVAL);

@@ -225,7 +225,11 @@ final class CommandCodec {
                 to.raw(c.key()).u8(c.token().length == 0 ? 0 : 1).raw(c.token()).i64(c.nowMillis());
             }
             case Command.TrustAuthority c ->
-                to.u16(TRUST_AUTHORITY).i32(c.number()).blob(c.certificate()).blob(c.publicKey()).blob(c.link());
+                to.u16(TRUST_AUTHORITY)
+                        .i32(c.number())
+                        .blob(c.certificate())
+                        .blob(c.publicKey())
+                        .blob(c.link());
             case Command.DropAuthority c ->
                 to.u16(DROP_AUTHORITY).i32(c.number()).u8(c.force() ? 1 : 0);
             case Command.Certified c ->

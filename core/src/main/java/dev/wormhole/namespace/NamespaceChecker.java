@@ -443,9 +443,11 @@ public final class NamespaceChecker {
             if (authority.number() != ++authorities[0])
                 found("authority " + authority.number() + " where " + authorities[0] + " should be");
             if (authority.link().length == 0 != (authority.number() == 1))
-                found("authority " + authority.number() + (authority.number() == 1 ? " follows on another" : " follows on none"));
+                found("authority " + authority.number()
+                        + (authority.number() == 1 ? " follows on another" : " follows on none"));
             if (authority.isTrusted()) authorities[1]++;
-            else if (authorities[1] > 0) found("authority " + authority.number() + " was dropped before an earlier one");
+            else if (authorities[1] > 0)
+                found("authority " + authority.number() + " was dropped before an earlier one");
         });
         if (authorities[1] > 2 || authorities[0] > 0 && authorities[1] == 0)
             found("authorities that count: " + authorities[1]);

@@ -261,8 +261,7 @@ final class TableView implements NamespaceView {
         var authorities = new ArrayList<AuthorityRecord>();
         byte[] prefix = Keys.table(Keys.AUTHORITY);
         try (Table.Scan scan = table.scan(prefix, Keys.after(prefix))) {
-            while (scan.next())
-                authorities.add(AuthorityRecord.decode((int) Keys.id(scan.key(), 0), scan.value()));
+            while (scan.next()) authorities.add(AuthorityRecord.decode((int) Keys.id(scan.key(), 0), scan.value()));
         }
         return authorities;
     }

@@ -83,7 +83,9 @@ final class AuthoritiesTest {
         log.refused(trust(1, b, LINK), Errno.ESTALE);
         log.done(trust(2, b, LINK));
         log.refused(trust(3, key(), LINK), Errno.EBUSY);
-        assertThat(log.view().authorities()).extracting(AuthorityRecord::isTrusted).containsExactly(true, true);
+        assertThat(log.view().authorities())
+                .extracting(AuthorityRecord::isTrusted)
+                .containsExactly(true, true);
         log.done(new Command.Certified(2, 6, hash(1)));
         log.refused(new Command.DropAuthority(1, false), Errno.EAGAIN); // the second pod has said nothing
         log.refused(new Command.DropAuthority(3, true), Errno.ENOENT);
@@ -99,7 +101,9 @@ final class AuthoritiesTest {
         log.refused(new Command.DropAuthority(1, false), Errno.ENOENT);
         log.refused(new Command.Certified(1, 9, hash(1)), Errno.ENOENT);
         log.refused(trust(3, a, LINK), Errno.EEXIST); // one that went does not come back
-        assertThat(log.view().authorities()).extracting(AuthorityRecord::isTrusted).containsExactly(false, true);
+        assertThat(log.view().authorities())
+                .extracting(AuthorityRecord::isTrusted)
+                .containsExactly(false, true);
         assertThat(log.view().audit(10))
                 .extracting(AuditRecord::act)
                 .containsExactly(
@@ -124,7 +128,9 @@ final class AuthoritiesTest {
         assertThat(log.view().certificate(second)).isNull();
         log.refused(new Command.ExportedAuthority(2), Errno.ENOENT);
         log.done(new Command.ExportedAuthority(1));
-        assertThat(log.view().audit(2)).extracting(AuditRecord::act).containsExactly(Act.LET_BACK, Act.EXPORTED_AUTHORITY);
+        assertThat(log.view().audit(2))
+                .extracting(AuditRecord::act)
+                .containsExactly(Act.LET_BACK, Act.EXPORTED_AUTHORITY);
         log.done(new Command.RemovePod(second, true));
         log.refused(new Command.Recertify(second, hash(3)), Errno.ENOENT);
         assertThat(log.view().podKey(second)).isNull();
@@ -151,7 +157,8 @@ final class AuthoritiesTest {
         assertThat(log.view().administrators()).containsExactly(FIRST);
         log.done(new Command.ClaimAdministration(acts, good));
         assertThat(log.view().administrators()).containsExactly(FIRST, second);
-        assertThat(log.view().audit(1)).extracting(AuditRecord::act, AuditRecord::subject)
+        assertThat(log.view().audit(1))
+                .extracting(AuditRecord::act, AuditRecord::subject)
                 .containsExactly(org.assertj.core.groups.Tuple.tuple(Act.CLAIMED_ADMINISTRATION, "second"));
         // Taken away again, what was signed then is worth nothing.
         log.done(new Command.SetAdministrator(second, false));

@@ -305,8 +305,9 @@ final class AdministrationCommands {
 
     @Command(
             name = "requests",
-            description = "Show who waits for an administrator's yes: machines that want to join (network.join = \"approval\"),"
-                    + " and pods that slept past their certificate's expiry.")
+            description =
+                    "Show who waits for an administrator's yes: machines that want to join (network.join = \"approval\"),"
+                            + " and pods that slept past their certificate's expiry.")
     static final class Requests extends Action {
         @Mixin
         Target.Options options = new Target.Options();

@@ -54,7 +54,9 @@ final class AuthorityCommands {
                 throw new CliException(
                         ExitCode.USAGE,
                         "a passphrase has at least " + PASSPHRASE_CHARS_MIN + " characters",
-                        isNew ? "several words that nobody guesses: whoever has the file can try as many as he likes" : "");
+                        isNew
+                                ? "several words that nobody guesses: whoever has the file can try as many as he likes"
+                                : "");
             return passphrase;
         }
 
@@ -244,7 +246,8 @@ final class AuthorityCommands {
 
         @Option(
                 names = "--finish",
-                description = "Drop the old authority now: pods that have not renewed must be let back by an administrator.")
+                description =
+                        "Drop the old authority now: pods that have not renewed must be let back by an administrator.")
         boolean finish;
 
         @Option(names = "--yes", description = "Do not ask.")
@@ -263,8 +266,7 @@ final class AuthorityCommands {
                                     ? "Drop the old authority, and shut out pods that have not renewed?"
                                     : "Replace the network's authority? Recovery files and invitations of before are"
                                             + " worth nothing then."))
-                throw new CliException(
-                        ExitCode.REFUSED, "nothing was done", "say --yes to do it without being asked");
+                throw new CliException(ExitCode.REFUSED, "nothing was done", "say --yes to do it without being asked");
             AuthorityApi.Rotated done;
             try (var console = new Console(host)) {
                 done = Json.to(
@@ -275,11 +277,16 @@ final class AuthorityCommands {
             if (finish) {
                 say("authority " + done.number() + " alone counts now");
                 if (!behind.isEmpty())
-                    host.err().println("to be let back when they are here (wormhole requests, wormhole approve): " + behind);
+                    host.err()
+                            .println("to be let back when they are here (wormhole requests, wormhole approve): "
+                                    + behind);
                 return ExitCode.OK;
             }
-            say("authority " + done.number() + " (" + done.fingerprint() + ") certifies the network's pods from now on");
-            host.err().println("they renew by themselves; see wormhole authority. Make a new recovery file: wormhole authority export FILE");
+            say("authority " + done.number() + " (" + done.fingerprint()
+                    + ") certifies the network's pods from now on");
+            host.err()
+                    .println(
+                            "they renew by themselves; see wormhole authority. Make a new recovery file: wormhole authority export FILE");
             if (done.invitations() > 0)
                 host.err().println(done.invitations() + " invitations of before are worth nothing: invite again");
             return ExitCode.OK;

@@ -171,7 +171,7 @@ final class DemoCommand extends Action {
                 defaults.trash(),
                 defaults.scrub(),
                 defaults.notifications(),
-                    defaults.certificates(),
+                defaults.certificates(),
                 defaults.rules());
     }
 

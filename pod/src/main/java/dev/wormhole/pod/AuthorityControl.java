@@ -40,8 +40,8 @@ final class AuthorityControl {
         handlers.put(AuthorityApi.SHOW, (arguments, progress) -> Json.of(control.show()));
         handlers.put(
                 AuthorityApi.EXPORT,
-                (arguments, progress) ->
-                        Json.of(control.export(Json.text(arguments, "passphrase").toCharArray())));
+                (arguments, progress) -> Json.of(
+                        control.export(Json.text(arguments, "passphrase").toCharArray())));
         handlers.put(
                 AuthorityApi.RESTORE,
                 (arguments, progress) -> Json.of(control.restore(
@@ -83,8 +83,7 @@ final class AuthorityControl {
 
     private static String fingerprint(AuthorityRecord authority) {
         try {
-            return Keys.fingerprint(
-                    KeyFiles.parse(authority.certificate()).getPublicKey());
+            return Keys.fingerprint(KeyFiles.parse(authority.certificate()).getPublicKey());
         } catch (GeneralSecurityException e) {
             return "unreadable";
         }
@@ -98,8 +97,7 @@ final class AuthorityControl {
                         "it fetches it from another administrator's pod, which must run and be reachable"));
     }
 
-    private AuthorityApi.Exported export(char[] passphrase)
-            throws ControlException, IOException, InterruptedException {
+    private AuthorityApi.Exported export(char[] passphrase) throws ControlException, IOException, InterruptedException {
         var parts = source.parts();
         parts.log().barrier();
         ControlCommands.checkAdministrator(parts);
@@ -116,8 +114,7 @@ final class AuthorityControl {
         }
         // In the audit log before anybody has the file.
         if (ControlCommands.propose(parts, new Command.ExportedAuthority(newest.number()))
-                instanceof Outcome.Refused(var errno))
-            throw refused("the network refused: " + errno, "try again");
+                instanceof Outcome.Refused(var errno)) throw refused("the network refused: " + errno, "try again");
         return new AuthorityApi.Exported(text, newest.number(), fingerprint(newest));
     }
 
@@ -142,7 +139,8 @@ final class AuthorityControl {
                             ? "the recovery file is of an authority that the network has replaced since"
                             : "the recovery file is of another network",
                     "the present authority is " + (newest == null ? "not known here" : fingerprint(newest))
-                            + ", the file's " + Keys.fingerprint(authority.certificate().getPublicKey()));
+                            + ", the file's "
+                            + Keys.fingerprint(authority.certificate().getPublicKey()));
         }
         if (led) claim(parts, authority, newest);
         try {
@@ -165,8 +163,7 @@ final class AuthorityControl {
         for (var attempt = 0; attempt < 3; attempt++) {
             if (parts.log().view().administrators().contains(self)) return;
             long acts = parts.log().view().acts();
-            byte[] signature =
-                    authority.sign(Command.ClaimAdministration.signed(self, newest.number(), acts));
+            byte[] signature = authority.sign(Command.ClaimAdministration.signed(self, newest.number(), acts));
             var outcome = ControlCommands.propose(parts, new Command.ClaimAdministration(acts, signature));
             if (!(outcome instanceof Outcome.Refused(var errno))) return;
             // Somebody changed the network meanwhile: what was signed was of before.
@@ -175,8 +172,7 @@ final class AuthorityControl {
         throw refused("the network is being changed by others", "try again");
     }
 
-    private AuthorityApi.Rotated rotate(boolean finish)
-            throws ControlException, IOException, InterruptedException {
+    private AuthorityApi.Rotated rotate(boolean finish) throws ControlException, IOException, InterruptedException {
         var parts = source.parts();
         parts.log().barrier();
         ControlCommands.checkAdministrator(parts);
@@ -201,7 +197,8 @@ final class AuthorityControl {
         if (counting.size() > 1)
             throw refused(
                     "the authority is being changed already; not yet certified by the new one: "
-                            + String.join(", ", behind(parts, counting.getFirst().number())),
+                            + String.join(
+                                    ", ", behind(parts, counting.getFirst().number())),
                     "start them, or go on without them: wormhole authority rotate --finish");
         var next = parts.authorityKey().next(held(parts), InstantSource.system().instant());
         var link = next.link().orElseThrow();
@@ -237,8 +234,7 @@ final class AuthorityControl {
         var old = counting.getFirst();
         var behind = behind(parts, old.number());
         if (behind.contains(name(parts)))
-            throw refused(
-                    "this pod itself is not certified by the new authority yet", "try again in a few seconds");
+            throw refused("this pod itself is not certified by the new authority yet", "try again in a few seconds");
         if (ControlCommands.propose(parts, new Command.DropAuthority(old.number(), true))
                 instanceof Outcome.Refused(var errno))
             throw refused("the network refused: " + errno, "see wormhole authority");

@@ -221,8 +221,7 @@ final class ControlCommands {
         var parts = parts();
         checkMayDecide(parts);
         return new Commands.Requests(parts.requests().waiting().stream()
-                .map(each -> new Commands.Requests.Request(
-                        each.name(), each.fingerprint(), each.from(), each.member()))
+                .map(each -> new Commands.Requests.Request(each.name(), each.fingerprint(), each.from(), each.member()))
                 .toList());
     }
 

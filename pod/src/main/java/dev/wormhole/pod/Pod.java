@@ -305,7 +305,20 @@ final class Pod {
                 InstantSource.system(),
                 this::doing);
         parts = new Parts(
-                header, secure, requests, authorityKey, renewal, log, cluster, network, slices, replication, repairer, steward, peers, files);
+                header,
+                secure,
+                requests,
+                authorityKey,
+                renewal,
+                log,
+                cluster,
+                network,
+                slices,
+                replication,
+                repairer,
+                steward,
+                peers,
+                files);
 
         for (var pod : met) peers.learn(pod.incarnation(), pod.addresses());
         learn(log, peers, server, cluster, secure);

@@ -88,8 +88,8 @@ final class Recertifying {
         var all = view.authorities();
         try {
             if (all.isEmpty())
-                all = List.of(new AuthorityRecord(
-                        1, 0, 0, issuer.certificate().getEncoded(), new byte[0], new byte[0]));
+                all = List.of(
+                        new AuthorityRecord(1, 0, 0, issuer.certificate().getEncoded(), new byte[0], new byte[0]));
         } catch (GeneralSecurityException e) {
             throw new IOException("a certificate that cannot be written", e);
         }
@@ -145,15 +145,18 @@ final class Recertifying {
         from.end();
         var known = new ArrayList<>(secure.trusted());
         known.add(secure.credentials().authority());
-        var believed =
-                Succession.trusted(known, told.stream().map(Told::step).toList());
+        var believed = Succession.trusted(known, told.stream().map(Told::step).toList());
         for (var each : told) {
             if (!each.counts() || !believed.contains(each.step().authority())) continue;
             if (!Succession.issued(each.step().authority(), certificate)) continue;
             var made = Credentials.of(
-                    own.getPrivate(), certificate, each.step().authority(), each.step().link());
+                    own.getPrivate(),
+                    certificate,
+                    each.step().authority(),
+                    each.step().link());
             if (!made.identity().equals(secure.credentials().identity()))
-                throw new GeneralSecurityException("it is for " + made.identity().incarnation());
+                throw new GeneralSecurityException(
+                        "it is for " + made.identity().incarnation());
             var counting = new ArrayList<>(counting(told));
             counting.retainAll(believed);
             secure.trust(counting);
@@ -315,9 +318,10 @@ final class Recertifying {
                             default -> "the network refused: " + errno;
                         });
         } catch (ExecutionException | TimeoutException undecided) {
-            LOG.log(Level.WARNING, "{0} is let back by this pod alone: the network decides nothing now ({1})", new Object[] {
-                pod, Causes.message(undecided)
-            });
+            LOG.log(
+                    Level.WARNING,
+                    "{0} is let back by this pod alone: the network decides nothing now ({1})",
+                    new Object[] {pod, Causes.message(undecided)});
         }
     }
 }

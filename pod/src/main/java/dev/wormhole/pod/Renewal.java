@@ -127,8 +127,7 @@ final class Renewal implements AutoCloseable {
         if (!waiting.isEmpty()) return CHECK_MIN;
         if (!renewed || !back) return again();
         var now = clock.instant();
-        var due = Duration.between(
-                now, Lifetimes.renewal(secure.credentials().certificate(), lifetime(), now));
+        var due = Duration.between(now, Lifetimes.renewal(secure.credentials().certificate(), lifetime(), now));
         // A clock may be set, a machine may sleep: it is looked at now and then.
         var most = log.leader().isPresent() ? CHECK_MAX : CHECK_MIN;
         return due.compareTo(most) > 0 ? most : due.compareTo(CHECK_MIN) < 0 ? CHECK_MIN : due;
@@ -228,7 +227,8 @@ final class Renewal implements AutoCloseable {
                         return true;
                     }
                     case Recertifying.Answer.Waiting(var fingerprint) -> {
-                        var now = (expired ? "this pod's certificate expired at " + expiry()
+                        var now = (expired
+                                        ? "this pod's certificate expired at " + expiry()
                                         : "the network has another authority since this pod was here")
                                 + "; it waits for an administrator: wormhole approve " + name
                                 + " on their pod; the fingerprint to compare: " + fingerprint;
@@ -280,7 +280,8 @@ final class Renewal implements AutoCloseable {
         boolean administrator = view.administrators().contains(self);
         var authority = key.get();
         if (newest == null) {
-            if (administrator && authority.isPresent()) propose(first(authority.get().certificate()));
+            if (administrator && authority.isPresent())
+                propose(first(authority.get().certificate()));
             return;
         }
         for (AuthorityRecord each : view.authorities()) {
@@ -294,8 +295,13 @@ final class Renewal implements AutoCloseable {
         }
         if (!administrator || authority.isEmpty()) return;
         for (AuthorityRecord each : view.authorities())
-            if (each.isTrusted() && each.number() != newest.number() && behind(each.number()).isEmpty()) {
-                LOG.log(Level.INFO, "nobody shows a certificate of authority {0} any more: it is dropped", each.number());
+            if (each.isTrusted()
+                    && each.number() != newest.number()
+                    && behind(each.number()).isEmpty()) {
+                LOG.log(
+                        Level.INFO,
+                        "nobody shows a certificate of authority {0} any more: it is dropped",
+                        each.number());
                 propose(new Command.DropAuthority(each.number(), false));
             }
     }

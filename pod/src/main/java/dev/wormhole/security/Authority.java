@@ -66,7 +66,9 @@ public final class Authority {
                 .addRDN(BCStyle.CN, networkName)
                 .build();
         return new Authority(
-                keys.getPrivate(), certify(name, keys.getPublic(), network, name, keys.getPrivate(), now), Optional.empty());
+                keys.getPrivate(),
+                certify(name, keys.getPublic(), network, name, keys.getPrivate(), now),
+                Optional.empty());
     }
 
     /** The next authority of the same network: another key, and this one's word for it. */

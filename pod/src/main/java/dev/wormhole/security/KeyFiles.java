@@ -145,9 +145,13 @@ public final class KeyFiles {
         try {
             var chain = certificates(CERTIFICATE);
             // An older build left the authority to the other file.
-            var authority = chain.size() > 1 ? chain.get(1) : Succession.issuer(chain.getFirst(), certificates(AUTHORITY));
+            var authority =
+                    chain.size() > 1 ? chain.get(1) : Succession.issuer(chain.getFirst(), certificates(AUTHORITY));
             return Optional.of(Credentials.of(
-                    privateKey(KEY), chain.getFirst(), authority, chain.stream().skip(2).findFirst()));
+                    privateKey(KEY),
+                    chain.getFirst(),
+                    authority,
+                    chain.stream().skip(2).findFirst()));
         } catch (GeneralSecurityException e) {
             throw unusable(CERTIFICATE, e);
         }
@@ -163,7 +167,8 @@ public final class KeyFiles {
         try {
             var key = privateKey(file);
             var own = all(file, "CERTIFICATE");
-            if (own.isEmpty()) return Optional.of(Authority.of(key, certificates(AUTHORITY).getFirst()));
+            if (own.isEmpty())
+                return Optional.of(Authority.of(key, certificates(AUTHORITY).getFirst()));
             return Optional.of(Authority.of(
                     key, parse(own.getFirst()), own.size() > 1 ? Optional.of(parse(own.get(1))) : Optional.empty()));
         } catch (GeneralSecurityException e) {

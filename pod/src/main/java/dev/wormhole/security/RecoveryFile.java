@@ -10,7 +10,6 @@ import java.security.GeneralSecurityException;
 import java.security.SecureRandom;
 import java.text.Normalizer;
 import java.util.Arrays;
-import java.util.Base64;
 import javax.crypto.AEADBadTagException;
 import javax.crypto.Cipher;
 import javax.crypto.spec.GCMParameterSpec;
@@ -91,12 +90,15 @@ public final class RecoveryFile {
         if (all[0] != VERSION)
             throw new GeneralSecurityException("it is of another version of Wormhole (" + (all[0] & 0xff) + ")");
         var head = Arrays.copyOf(all, HEAD_BYTES);
-        if (head[1] < LOG_N_MIN || head[1] > LOG_N_MAX || head[2] < 1 || head[2] > R_MAX || head[3] < 1 || head[3] > P_MAX)
-            throw new GeneralSecurityException("it is damaged");
+        if (head[1] < LOG_N_MIN
+                || head[1] > LOG_N_MAX
+                || head[2] < 1
+                || head[2] > R_MAX
+                || head[3] < 1
+                || head[3] > P_MAX) throw new GeneralSecurityException("it is damaged");
         byte[] plain;
         try {
-            plain = cipher(Cipher.DECRYPT_MODE, head, passphrase)
-                    .doFinal(all, HEAD_BYTES, all.length - HEAD_BYTES);
+            plain = cipher(Cipher.DECRYPT_MODE, head, passphrase).doFinal(all, HEAD_BYTES, all.length - HEAD_BYTES);
         } catch (AEADBadTagException e) {
             throw new GeneralSecurityException("the passphrase is wrong, or the file is damaged", e);
         }
@@ -122,9 +124,7 @@ public final class RecoveryFile {
         Arrays.fill(bytes, (byte) 0);
         var cipher = Cipher.getInstance("AES/GCM/NoPadding");
         cipher.init(
-                mode,
-                new SecretKeySpec(key, "AES"),
-                new GCMParameterSpec(TAG_BITS, head, 4 + SALT_BYTES, NONCE_BYTES));
+                mode, new SecretKeySpec(key, "AES"), new GCMParameterSpec(TAG_BITS, head, 4 + SALT_BYTES, NONCE_BYTES));
         cipher.updateAAD(head);
         Arrays.fill(key, (byte) 0);
         return cipher;

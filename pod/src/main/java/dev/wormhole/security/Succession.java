@@ -31,7 +31,8 @@ public final class Succession {
             if (!Arrays.equals(
                     link.getPublicKey().getEncoded(), later.getPublicKey().getEncoded())) return false;
             var network = PodTrust.network(earlier);
-            if (!PodTrust.network(link).equals(network) || !PodTrust.network(later).equals(network)) return false;
+            if (!PodTrust.network(link).equals(network)
+                    || !PodTrust.network(later).equals(network)) return false;
             later.verify(later.getPublicKey());
             link.verify(earlier.getPublicKey());
             return true;
@@ -52,7 +53,9 @@ public final class Succession {
             boolean old = trusted.contains(step.authority());
             if (!old
                     && step.link().isPresent()
-                    && trusted.stream().anyMatch(each -> follows(step.authority(), step.link().get(), each))) {
+                    && trusted.stream()
+                            .anyMatch(each ->
+                                    follows(step.authority(), step.link().get(), each))) {
                 trusted.add(step.authority());
                 old = true;
             }

@@ -99,19 +99,22 @@ final class LifeCycleTest {
         /** A connection over which a byte went there and back, with a peer that is known. */
         Duplex meet(Pod other) throws Exception {
             try (var listener = other.transport.listen("127.0.0.1:0")) {
-                var served = CompletableFuture.runAsync(() -> {
-                    try {
-                        var accepted = listener.accept();
-                        var byteRead = ByteBuffer.allocate(1);
-                        while (byteRead.hasRemaining()) if (accepted.read(byteRead) < 0) throw new IOException("ended");
-                        accepted.authenticate(new dev.wormhole.transfer.Identity(
-                                NETWORK.id, 1, identity.incarnation()));
-                        accepted.write(byteRead.flip());
-                        THREADS.execute(() -> echo(accepted));
-                    } catch (IOException e) {
-                        throw new java.io.UncheckedIOException(e);
-                    }
-                }, THREADS);
+                var served = CompletableFuture.runAsync(
+                        () -> {
+                            try {
+                                var accepted = listener.accept();
+                                var byteRead = ByteBuffer.allocate(1);
+                                while (byteRead.hasRemaining())
+                                    if (accepted.read(byteRead) < 0) throw new IOException("ended");
+                                accepted.authenticate(
+                                        new dev.wormhole.transfer.Identity(NETWORK.id, 1, identity.incarnation()));
+                                accepted.write(byteRead.flip());
+                                THREADS.execute(() -> echo(accepted));
+                            } catch (IOException e) {
+                                throw new java.io.UncheckedIOException(e);
+                            }
+                        },
+                        THREADS);
                 var duplex = transport.connect(listener.address(), Duration.ofSeconds(5));
                 try {
                     ping(duplex);
@@ -197,18 +200,24 @@ final class LifeCycleTest {
         var next = old.successor(now);
         var third = next.successor(now);
         var link = next.link().orElseThrow();
-        assertThat(Succession.follows(next.certificate(), link, old.certificate())).isTrue();
-        assertThat(Succession.follows(third.certificate(), link, old.certificate())).isFalse();
-        assertThat(Succession.follows(next.certificate(), next.certificate(), old.certificate())).isFalse();
-        assertThat(Succession.follows(next.certificate(), link, third.certificate())).isFalse();
+        assertThat(Succession.follows(next.certificate(), link, old.certificate()))
+                .isTrue();
+        assertThat(Succession.follows(third.certificate(), link, old.certificate()))
+                .isFalse();
+        assertThat(Succession.follows(next.certificate(), next.certificate(), old.certificate()))
+                .isFalse();
+        assertThat(Succession.follows(next.certificate(), link, third.certificate()))
+                .isFalse();
         // A pod's key certifies itself as an authority, and shows its pod's certificate as the link.
         var keys = Keys.generate();
         var pod = old.issue(keys.getPublic(), "pod", NETWORK.pod(3), now);
         var forged = Authority.create(NETWORK.id, "net", now);
-        assertThat(Succession.follows(forged.certificate(), pod, old.certificate())).isFalse();
+        assertThat(Succession.follows(forged.certificate(), pod, old.certificate()))
+                .isFalse();
         assertThat(Succession.follows(pod, pod, old.certificate())).isFalse();
         var other = Authority.create(new Network(2).id, "net", now);
-        assertThat(Succession.follows(other.certificate(), other.successor(now).link().orElseThrow(), old.certificate()))
+        assertThat(Succession.follows(
+                        other.certificate(), other.successor(now).link().orElseThrow(), old.certificate()))
                 .isFalse();
 
         var a = new Pod(1, old, Kind.NATIVE);
@@ -237,13 +246,15 @@ final class LifeCycleTest {
             var token = JoinToken.make(authority.certificate().getPublicKey());
             var joining = TlsTransport.joining(new TcpTransport(), Optional.of(token), () -> now);
             try (var listener = pod.transport.listen("127.0.0.1:0")) {
-                var served = CompletableFuture.runAsync(() -> {
-                    try {
-                        echo(listener.accept());
-                    } catch (IOException refused) {
-                        // It is the other side that says why.
-                    }
-                }, THREADS);
+                var served = CompletableFuture.runAsync(
+                        () -> {
+                            try {
+                                echo(listener.accept());
+                            } catch (IOException refused) {
+                                // It is the other side that says why.
+                            }
+                        },
+                        THREADS);
                 try (var duplex = joining.connect(listener.address(), Duration.ofSeconds(5))) {
                     if (authority == next) assertThatCode(() -> ping(duplex)).doesNotThrowAnyException();
                     else assertThatThrownBy(() -> ping(duplex)).hasMessageContaining("ask for a new invitation");
@@ -263,11 +274,12 @@ final class LifeCycleTest {
         assertThat(Lifetimes.renewal(certificate, LIFETIME, START.minus(Duration.ofHours(5))))
                 .isEqualTo(START.plus(Duration.ofDays(60)));
         assertThat(Lifetimes.renewal(certificate, Duration.ofDays(30), START)).isEqualTo(START);
-        assertThat(Lifetimes.renewal(certificate, Duration.ofDays(300), START))
-                .isBefore(START);
+        assertThat(Lifetimes.renewal(certificate, Duration.ofDays(300), START)).isBefore(START);
         var expiry = START.plus(LIFETIME);
-        assertThat(Lifetimes.isWorrying(expiry, LIFETIME, START.plus(Duration.ofDays(62)))).isFalse();
-        assertThat(Lifetimes.isWorrying(expiry, LIFETIME, START.plus(Duration.ofDays(64)))).isTrue();
+        assertThat(Lifetimes.isWorrying(expiry, LIFETIME, START.plus(Duration.ofDays(62))))
+                .isFalse();
+        assertThat(Lifetimes.isWorrying(expiry, LIFETIME, START.plus(Duration.ofDays(64))))
+                .isTrue();
     }
 
     // ---- files
@@ -323,7 +335,8 @@ final class LifeCycleTest {
                 .hasMessageNotContaining("horse");
         // Composed and decomposed letters are the same passphrase.
         var composed = RecoveryFile.seal(NETWORK.authority, "caf\u00e9 caf\u00e9".toCharArray(), 10);
-        assertThat(RecoveryFile.open(composed, "cafe\u0301 cafe\u0301".toCharArray()).certificate())
+        assertThat(RecoveryFile.open(composed, "cafe\u0301 cafe\u0301".toCharArray())
+                        .certificate())
                 .isEqualTo(NETWORK.authority.certificate());
         assertThatThrownBy(() -> RecoveryFile.checked("seven77".toCharArray()))
                 .isInstanceOf(IllegalArgumentException.class);
@@ -345,7 +358,8 @@ final class LifeCycleTest {
             changed[i] ^= (byte) (1 << random.nextInt(8));
             bad.add(changed);
         }
-        for (var head : new int[][] {{0, 2}, {1, 9}, {1, 17}, {1, 127}, {1, -1}, {2, 0}, {2, 9}, {2, -1}, {3, 0}, {3, 5}}) {
+        for (var head :
+                new int[][] {{0, 2}, {1, 9}, {1, 17}, {1, 127}, {1, -1}, {2, 0}, {2, 9}, {2, -1}, {3, 0}, {3, 5}}) {
             var changed = bytes.clone();
             changed[head[0]] = (byte) head[1];
             bad.add(changed);

@@ -27,8 +27,8 @@ import org.junit.jupiter.api.TestMethodOrder;
 @TestMethodOrder(MethodOrderer.OrderAnnotation.class)
 final class AuthorityIT {
     private static final String PASSPHRASE = "correct horse battery staple";
-    private static final Pattern EXPIRES =
-            Pattern.compile("\"name\": \"(pod-\\d)\",.*?\"authority\": (\\d+),.*?\"expiresMillis\": (\\d+)", Pattern.DOTALL);
+    private static final Pattern EXPIRES = Pattern.compile(
+            "\"name\": \"(pod-\\d)\",.*?\"authority\": (\\d+),.*?\"expiresMillis\": (\\d+)", Pattern.DOTALL);
 
     private Testbed bed;
 
@@ -40,8 +40,7 @@ final class AuthorityIT {
         on(3).join(on(1));
         var file = bed.root.resolve("short.toml");
         Files.writeString(
-                file,
-                "[network]\nname = \"net\"\n[redundancy]\ncopies = 2\n[certificates]\nlifetime = \"10s\"\n");
+                file, "[network]\nname = \"net\"\n[redundancy]\ncopies = 2\n[certificates]\nlifetime = \"10s\"\n");
         on(1).wormhole("apply", file.toString(), "--yes", "--store", on(1).store.toString())
                 .orFail("apply");
     }
@@ -97,7 +96,8 @@ final class AuthorityIT {
                             StandardOpenOption.CREATE,
                             StandardOpenOption.WRITE,
                             StandardOpenOption.TRUNCATE_EXISTING)) {
-                        channel.write(ByteBuffer.wrap(("round " + rounds).getBytes(java.nio.charset.StandardCharsets.UTF_8)));
+                        channel.write(
+                                ByteBuffer.wrap(("round " + rounds).getBytes(java.nio.charset.StandardCharsets.UTF_8)));
                         channel.force(true);
                     }
                     var read = Files.readString(there.resolve(name));
@@ -122,22 +122,28 @@ final class AuthorityIT {
     @Test
     @Order(1)
     void certificatesAndTheAuthorityChangeWhileProgramsGoOn() throws Exception {
-        var programs = List.of(
-                new Program(on(2).mount, on(1).mount),
-                new Program(on(3).mount, on(2).mount));
+        var programs = List.of(new Program(on(2).mount, on(1).mount), new Program(on(3).mount, on(2).mount));
         // All have short ones, and after that other ones.
-        await("short certificates", 30, () -> shown(3).values().stream().filter(at -> at > 0).count() == 3
-                && shown(3).values().stream().allMatch(at -> at < System.currentTimeMillis() + 20_000));
+        await(
+                "short certificates",
+                30,
+                () -> shown(3).values().stream().filter(at -> at > 0).count() == 3
+                        && shown(3).values().stream().allMatch(at -> at < System.currentTimeMillis() + 20_000));
         var first = shown(3);
-        await("renewed", 30, () -> shown(3).entrySet().stream().allMatch(each -> each.getValue() > first.get(each.getKey())));
+        await(
+                "renewed",
+                30,
+                () -> shown(3).entrySet().stream().allMatch(each -> each.getValue() > first.get(each.getKey())));
 
         on(1).wormhole("authority", "rotate", "--yes", "--store", on(1).store.toString())
                 .orFail("rotate");
         await("the old authority is dropped", 30, () -> authority().contains("\"dropped\""));
         assertThat(shown(2).values()).containsOnly(2L);
         var after = shown(3);
-        await("renewed again", 30, () -> shown(3).entrySet().stream()
-                .allMatch(each -> each.getValue() > after.get(each.getKey())));
+        await(
+                "renewed again",
+                30,
+                () -> shown(3).entrySet().stream().allMatch(each -> each.getValue() > after.get(each.getKey())));
         programs.get(0).end("pod-2 to pod-1");
         programs.get(1).end("pod-3 to pod-2");
         assertThat(status(2)).contains("\"situation\": \"healthy\"").doesNotContain("certificate of");
@@ -162,7 +168,8 @@ final class AuthorityIT {
         Files.writeString(passphrase, PASSPHRASE + "\n");
         var refused = ask(2, "authority", "export", file, "--passphrase-file", passphrase.toString());
         assertThat(refused.output()).contains("only an administrator's pod may do this");
-        ask(1, "authority", "export", file, "--passphrase-file", passphrase.toString()).orFail("export");
+        ask(1, "authority", "export", file, "--passphrase-file", passphrase.toString())
+                .orFail("export");
         assertThat(Files.getPosixFilePermissions(Path.of(file))).hasSize(2);
         var again = ask(1, "authority", "export", file, "--passphrase-file", passphrase.toString());
         assertThat(again.output()).contains("is not overwritten");
