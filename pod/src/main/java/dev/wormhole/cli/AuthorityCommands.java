@@ -155,7 +155,7 @@ final class AuthorityCommands {
         int run() throws IOException, ControlException {
             var target = Target.find(host, options, null);
             var path = host.absolute(file);
-            if (Files.exists(path)) throw exists(path, null);
+            if (Files.exists(path)) throw exists(path, new FileAlreadyExistsException(path.toString()));
             var secret = passphrase.get(host, true);
             AuthorityApi.Exported made;
             try (var console = new Console(host)) {
@@ -171,7 +171,7 @@ final class AuthorityCommands {
             return ExitCode.OK;
         }
 
-        private static CliException exists(Path path, @Nullable Exception cause) {
+        private static CliException exists(Path path, Exception cause) {
             return new CliException(
                     ExitCode.REFUSED, path + " exists; it is not overwritten", "name another file", cause);
         }

@@ -375,7 +375,7 @@ final class LifeCycleTest {
             random.nextBytes(noise);
             var text = random.nextBoolean()
                     ? new String(noise, java.nio.charset.StandardCharsets.ISO_8859_1)
-                    : good.substring(0, random.nextInt(good.length()));
+                    : good.substring(0, random.nextInt(good.strip().length()));
             assertThatThrownBy(() -> RecoveryFile.open(text, PASSPHRASE))
                     .as("seed %d", seed)
                     .isInstanceOf(GeneralSecurityException.class);
