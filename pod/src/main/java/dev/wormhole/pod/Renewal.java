@@ -39,6 +39,9 @@ final class Renewal implements AutoCloseable {
     /** Without a leader for so long, perhaps it is this pod that the others refuse. */
     private static final Duration LOST_AFTER = Duration.ofSeconds(4);
 
+    /** It was another reason; but that may change. */
+    private static final Duration ASK_LOST_EVERY = Duration.ofSeconds(30);
+
     private static final long PROPOSE_SECONDS = 10;
 
     private final Incarnation self;
@@ -59,6 +62,7 @@ final class Renewal implements AutoCloseable {
     private volatile String waiting = "";
 
     private long leaderlessSinceNanos; // by the thread alone; 0: there is one
+    private long askLostNanos = System.nanoTime(); // likewise; not before, unless expired
 
     /** @param doing told what the pod waits for */
     Renewal(
@@ -153,13 +157,17 @@ final class Renewal implements AutoCloseable {
         var now = clock.instant();
         var shown = secure.credentials();
         var newest = key.newest();
-        boolean outdated = newest != null && !AuthorityKey.is(shown.authority(), newest);
+        // A pod that slept, and was let back, may show what an authority issued that its own log does not know yet.
+        boolean ahead = newest != null
+                && log.view().authorities().stream().noneMatch(each -> AuthorityKey.is(shown.authority(), each));
+        boolean outdated = newest != null && !ahead && !AuthorityKey.is(shown.authority(), newest);
         if (!outdated && now.isBefore(Lifetimes.renewal(shown.certificate(), lifetime(), now))) {
             problem = "";
             return true;
         }
         var authority = key.get();
         if (authority.isPresent()
+                && !ahead
                 && (log.leader().isEmpty() || log.view().administrators().contains(self))) {
             var own = secure.files().ownKeys();
             var made = recertifying.issue(authority.get(), own.getPublic(), self);
@@ -203,7 +211,7 @@ final class Renewal implements AutoCloseable {
 
     private boolean isLost() {
         long now = System.nanoTime();
-        if (log.leader().isPresent()) leaderlessSinceNanos = 0;
+        if (log.leader().isPresent() && !log.disconnected()) leaderlessSinceNanos = 0;
         else if (leaderlessSinceNanos == 0) leaderlessSinceNanos = now;
         return leaderlessSinceNanos != 0 && now - leaderlessSinceNanos > LOST_AFTER.toNanos();
     }
@@ -211,7 +219,8 @@ final class Renewal implements AutoCloseable {
     /** @return false if it does not count, and nobody could be asked */
     private boolean comeBackIfNeeded() throws IOException, InterruptedException {
         boolean expired = !clock.instant().isBefore(expiry());
-        if (!isLost() && !expired) {
+        boolean lost = isLost() && System.nanoTime() - askLostNanos >= 0;
+        if (!lost && !expired) {
             waiting = "";
             return true;
         }
@@ -238,6 +247,7 @@ final class Renewal implements AutoCloseable {
                     }
                     case Recertifying.Answer.StillGood _ -> {
                         waiting = "";
+                        askLostNanos = System.nanoTime() + ASK_LOST_EVERY.toNanos();
                         return !expired;
                     }
                 }
@@ -249,7 +259,8 @@ final class Renewal implements AutoCloseable {
         if (!expired) waiting = "";
         else {
             var now = "this pod's certificate expired at " + expiry()
-                    + "; it looks for a pod of the network that can ask an administrator to let it back";
+                    + "; it looks for a pod of the network that can ask an administrator to let it back"
+                    + (problem.isEmpty() ? "" : " (" + problem + ")");
             if (!now.equals(waiting)) doing.accept(now);
             waiting = now;
         }
