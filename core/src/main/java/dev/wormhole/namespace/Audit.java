@@ -33,8 +33,17 @@ final class Audit {
             case Command.SetAdministrator c ->
                 new Intent(c.administrator() ? Act.MADE_ADMINISTRATOR : Act.MADE_ORDINARY, name(c.incarnation()));
             case Command.Configure c -> new Intent(Act.CONFIGURED, "version " + (c.basedOn() + 1));
+            case Command.TrustAuthority c -> new Intent(Act.TRUSTED_AUTHORITY, authority(c.number()));
+            case Command.DropAuthority c -> new Intent(Act.DROPPED_AUTHORITY, authority(c.number()));
+            case Command.Recertify c -> new Intent(Act.LET_BACK, name(c.incarnation()));
+            case Command.ExportedAuthority c -> new Intent(Act.EXPORTED_AUTHORITY, authority(c.number()));
+            case Command.ClaimAdministration _ -> new Intent(Act.CLAIMED_ADMINISTRATION, proposerName());
             default -> null;
         };
+    }
+
+    private static String authority(int number) {
+        return "authority " + number;
     }
 
     private static String id(byte[] token) {

@@ -21,7 +21,12 @@ public record AuditRecord(long sequence, long nanos, String by, Act act, String 
         REMOVED,
         MADE_ADMINISTRATOR,
         MADE_ORDINARY,
-        CONFIGURED
+        CONFIGURED,
+        TRUSTED_AUTHORITY,
+        DROPPED_AUTHORITY,
+        LET_BACK,
+        EXPORTED_AUTHORITY,
+        CLAIMED_ADMINISTRATION
     }
 
     private static final Act[] ACTS = Act.values();

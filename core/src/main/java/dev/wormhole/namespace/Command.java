@@ -361,6 +361,78 @@ public sealed interface Command {
         }
     }
 
+    // ---- authorities and certificates
+
+    /**
+     * Certificates of this authority count from here on, beside those of the one before, and it alone issues new ones. Outcome
+     * value: its number. Refused: EPERM (the proposer is no administrator), EEXIST (the key is or was an authority's), EBUSY
+     * (two count already), ESTALE (the next number is another), EINVAL (the first one has no link, every other one has), ENOSPC.
+     *
+     * @param number the next one, so that two who rotate at once do not both
+     * @param certificate its own, DER, 4,096 bytes at most, as the others
+     * @param publicKey of the certificate, SubjectPublicKeyInfo
+     * @param link a certificate of the same key by the authority before it; empty for the first
+     */
+    record TrustAuthority(int number, byte[] certificate, byte[] publicKey, byte[] link) implements Command {
+        public TrustAuthority {
+            for (byte[] each : new byte[][] {certificate, publicKey, link})
+                if (each.length > AuthorityRecord.CERTIFICATE_BYTES_MAX)
+                    throw new IllegalArgumentException("bytes: " + each.length);
+        }
+    }
+
+    /**
+     * Certificates of an earlier authority count no more. Refused: EPERM (the proposer is no administrator), ENOENT (it does
+     * not count), EBUSY (it is the newest), and, unless forced, EAGAIN: a member has not said yet that it shows a newer one.
+     */
+    record DropAuthority(int number, boolean force) implements Command {}
+
+    /**
+     * The proposer shows this certificate from now on. Refused: EPERM (no member), ENOENT (such an authority does not count),
+     * EACCES (the network knows another key of it).
+     *
+     * @param authority number of the one that issued it
+     * @param key SHA-256 of the pod's public key, 32 bytes
+     */
+    record Certified(int authority, long expiresMillis, byte[] key) implements Command {
+        public Certified {
+            checkBytes(key, 32);
+        }
+    }
+
+    /**
+     * An administrator lets a member back whose certificate does not count any more. Refused: EPERM (the proposer is no
+     * administrator), ENOENT (no member), EACCES (it has another key).
+     *
+     * @param key SHA-256 of the pod's public key, 32 bytes
+     */
+    record Recertify(Incarnation incarnation, byte[] key) implements Command {
+        public Recertify {
+            checkBytes(key, 32);
+        }
+    }
+
+    /** An administrator made a recovery file of the newest authority: for the audit log alone. Refused: EPERM, ENOENT (it is not). */
+    record ExportedAuthority(int number) implements Command {}
+
+    /**
+     * The proposer has the newest authority's key, and so is an administrator. Refused: EPERM (no member), ENOENT (there is
+     * no authority), ESTALE (there was another act of administration), EACCES (signature).
+     *
+     * @param acts how many acts of administration there were so far: what was signed once counts once
+     * @param signature ECDSA of SHA-256 (64 bytes, both numbers of 32) by the newest authority's key over {@link #signed}
+     */
+    record ClaimAdministration(long acts, byte[] signature) implements Command {
+        public ClaimAdministration {
+            checkBytes(signature, 64);
+        }
+
+        /** {@code wormhole administration 1}, pod (4 bytes), number of the authority (4), acts (8). */
+        public static byte[] signed(Incarnation pod, int authority, long acts) {
+            return AuthorityChanges.claim(pod, authority, acts);
+        }
+    }
+
     private static void checkBytes(byte[] bytes, int length) {
         if (bytes.length != length) throw new IllegalArgumentException("bytes: " + bytes.length + ", not " + length);
     }

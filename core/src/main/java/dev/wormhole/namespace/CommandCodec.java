@@ -59,6 +59,12 @@ final class CommandCodec {
     private static final int INVITE = 68;
     private static final int WITHDRAW = 69;
     private static final int JOIN_POD = 70;
+    private static final int EXPORTED_AUTHORITY = 74;
+    private static final int TRUST_AUTHORITY = 75;
+    private static final int DROP_AUTHORITY = 76;
+    private static final int CERTIFIED = 77;
+    private static final int RECERTIFY = 78;
+    private static final int CLAIM_ADMINISTRATION = 79;
     // Reserved: 80 grant, 81 revoke, 83 settle, 84 generation.
     private static final int LOCK = 82;
     private static final int UNLOCK = 85;
@@ -218,6 +224,21 @@ final class CommandCodec {
                 settings(to.u16(JOIN_POD).i64(c.storeToken()), c.settings());
                 to.raw(c.key()).u8(c.token().length == 0 ? 0 : 1).raw(c.token()).i64(c.nowMillis());
             }
+            case Command.TrustAuthority c ->
+                to.u16(TRUST_AUTHORITY)
+                        .i32(c.number())
+                        .blob(c.certificate())
+                        .blob(c.publicKey())
+                        .blob(c.link());
+            case Command.DropAuthority c ->
+                to.u16(DROP_AUTHORITY).i32(c.number()).u8(c.force() ? 1 : 0);
+            case Command.Certified c ->
+                to.u16(CERTIFIED).i32(c.authority()).i64(c.expiresMillis()).raw(c.key());
+            case Command.Recertify c ->
+                to.u16(RECERTIFY).i32(c.incarnation().number()).raw(c.key());
+            case Command.ExportedAuthority c -> to.u16(EXPORTED_AUTHORITY).i32(c.number());
+            case Command.ClaimAdministration c ->
+                to.u16(CLAIM_ADMINISTRATION).i64(c.acts()).raw(c.signature());
             case Command.Lock c -> {
                 to.u16(LOCK).i64(c.inode().value()).i64(c.ticket()).u8(c.mode().ordinal());
                 LockRow.lock(to, c.wanted());
@@ -367,6 +388,13 @@ final class CommandCodec {
                 byte[] token = from.flag() ? from.raw(Invitation.TOKEN_BYTES) : new byte[0];
                 yield new Command.JoinPod(storeToken, settings, key, token, from.i64());
             }
+            case TRUST_AUTHORITY ->
+                new Command.TrustAuthority(from.i32(), certificate(from), certificate(from), certificate(from));
+            case DROP_AUTHORITY -> new Command.DropAuthority(from.i32(), from.flag());
+            case CERTIFIED -> new Command.Certified(from.i32(), from.i64(), from.raw(32));
+            case RECERTIFY -> new Command.Recertify(incarnation(from), from.raw(32));
+            case EXPORTED_AUTHORITY -> new Command.ExportedAuthority(from.i32());
+            case CLAIM_ADMINISTRATION -> new Command.ClaimAdministration(from.i64(), from.raw(64));
             case LOCK -> {
                 InodeId inode = inode(from);
                 long ticket = from.i64();
@@ -441,6 +469,12 @@ final class CommandCodec {
         long value = from.i64();
         if (value <= 0) throw from.malformed("slice " + value);
         return new SliceId(value);
+    }
+
+    private static byte[] certificate(ByteSource from) throws MalformedEntryException {
+        byte[] bytes = from.blob();
+        if (bytes.length > AuthorityRecord.CERTIFICATE_BYTES_MAX) throw from.malformed("certificate");
+        return bytes;
     }
 
     static Incarnation incarnation(ByteSource from) throws MalformedEntryException {

@@ -35,6 +35,8 @@ final class Keys {
     static final char INVITATION = 'c';
     static final char POD_KEY = 'f';
     static final char AUDIT = 'r';
+    static final char AUTHORITY = 'A';
+    static final char CERTIFICATE = 'C';
     static final char META = 'm';
 
     /** Applied index and digest: the only row that is not part of the digest. */

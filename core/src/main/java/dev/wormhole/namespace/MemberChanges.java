@@ -109,6 +109,7 @@ final class MemberChanges {
         state.removePod(number);
         state.remove(Keys.of(Keys.ADMINISTRATOR, number));
         state.remove(Keys.of(Keys.POD_KEY, number));
+        state.remove(Keys.of(Keys.CERTIFICATE, number));
         content.memberRemoved(number);
         return DONE;
     }

@@ -236,6 +236,7 @@ public final class Namespace {
         final LockChanges locks;
         final MemberChanges members;
         final InvitationChanges invitations;
+        final AuthorityChanges authorities;
         final Audit audit;
         int level;
         boolean diverged;
@@ -251,6 +252,7 @@ public final class Namespace {
             members = new MemberChanges(state, tree, content, locks);
             audit = new Audit(state, session == null ? null : session.incarnation());
             invitations = new InvitationChanges(state, members, session == null ? null : session.incarnation());
+            authorities = new AuthorityChanges(state, session == null ? null : session.incarnation());
             level = heads.level();
         }
 
@@ -339,6 +341,12 @@ public final class Namespace {
                 case Command.Invite c -> invitations.invite(c);
                 case Command.Withdraw c -> invitations.withdraw(c);
                 case Command.JoinPod c -> invitations.join(c);
+                case Command.TrustAuthority c -> authorities.trust(c);
+                case Command.DropAuthority c -> authorities.drop(c);
+                case Command.Certified c -> authorities.certified(c);
+                case Command.Recertify c -> authorities.recertify(c);
+                case Command.ExportedAuthority c -> authorities.exported(c);
+                case Command.ClaimAdministration c -> authorities.claim(c);
                 case Command.Lock c -> locks.lock(c);
                 case Command.Unlock c -> locks.unlock(c);
                 case Command.CancelLock c -> locks.cancel(c);

@@ -437,6 +437,27 @@ public final class NamespaceChecker {
             if (table.get(Keys.of(Keys.POD, Keys.id(key, 0))) == null)
                 found("the key of p" + Keys.id(key, 0) + ", which is no member");
         });
+        int[] authorities = new int[2];
+        each(Keys.AUTHORITY, (key, row) -> {
+            AuthorityRecord authority = AuthorityRecord.decode((int) Keys.id(key, 0), row);
+            if (authority.number() != ++authorities[0])
+                found("authority " + authority.number() + " where " + authorities[0] + " should be");
+            if (authority.link().length == 0 != (authority.number() == 1))
+                found("authority " + authority.number()
+                        + (authority.number() == 1 ? " follows on another" : " follows on none"));
+            if (authority.isTrusted()) authorities[1]++;
+            else if (authorities[1] > 0)
+                found("authority " + authority.number() + " was dropped before an earlier one");
+        });
+        if (authorities[1] > 2 || authorities[0] > 0 && authorities[1] == 0)
+            found("authorities that count: " + authorities[1]);
+        each(Keys.CERTIFICATE, (key, row) -> {
+            CertificateRecord shown = CertificateRecord.decode(row);
+            if (table.get(Keys.of(Keys.POD, Keys.id(key, 0))) == null)
+                found("the certificate of p" + Keys.id(key, 0) + ", which is no member");
+            if (shown.authority() < 1 || shown.authority() > authorities[0])
+                found("p" + Keys.id(key, 0) + " shows a certificate of no authority: " + shown.authority());
+        });
         byte[] audited = table.get(Keys.AUDITED);
         long acts = audited == null ? 0 : Rows.number(audited, 0);
         long[] next = {Math.max(0, acts - AuditRecord.COUNT_MAX) + 1};

@@ -70,6 +70,18 @@ public interface NamespaceView {
     /** Who may change the network, in order. */
     List<Incarnation> administrators();
 
+    /** Every authority that the network has had, the newest last; none before the first is written down. */
+    List<AuthorityRecord> authorities();
+
+    /** What the pod said of its certificate, null before it did. */
+    @Nullable CertificateRecord certificate(Incarnation pod);
+
+    /** SHA-256 of a member's public key, null before it is known. */
+    byte @Nullable [] podKey(Incarnation pod);
+
+    /** How many acts of administration there were. */
+    long acts();
+
     /** What an administrator's invitation says, null if there is none of that token. */
     @Nullable Invitation invitation(byte[] token);
 

@@ -257,6 +257,34 @@ final class TableView implements NamespaceView {
     }
 
     @Override
+    public List<AuthorityRecord> authorities() {
+        var authorities = new ArrayList<AuthorityRecord>();
+        byte[] prefix = Keys.table(Keys.AUTHORITY);
+        try (Table.Scan scan = table.scan(prefix, Keys.after(prefix))) {
+            while (scan.next()) authorities.add(AuthorityRecord.decode((int) Keys.id(scan.key(), 0), scan.value()));
+        }
+        return authorities;
+    }
+
+    @Override
+    public @Nullable CertificateRecord certificate(Incarnation pod) {
+        byte[] row = table.get(Keys.of(Keys.CERTIFICATE, pod.number()));
+        return row == null ? null : CertificateRecord.decode(row);
+    }
+
+    @Override
+    public byte @Nullable [] podKey(Incarnation pod) {
+        byte[] row = table.get(Keys.of(Keys.POD_KEY, pod.number()));
+        return row == null ? null : Rows.opaqueValue(row);
+    }
+
+    @Override
+    public long acts() {
+        byte[] row = table.get(Keys.AUDITED);
+        return row == null ? 0 : Rows.number(row, 0);
+    }
+
+    @Override
     public @Nullable Invitation invitation(byte[] token) {
         byte[] row = table.get(Keys.of(Keys.INVITATION, token));
         return row == null ? null : Invitation.decode(token, row);

@@ -34,7 +34,7 @@ final class AdministrationCommands {
 
     private AdministrationCommands() {}
 
-    private static String time(long millis) {
+    static String time(long millis) {
         return TIME.format(Instant.ofEpochMilli(millis).atZone(ZoneId.systemDefault()));
     }
 
@@ -305,7 +305,9 @@ final class AdministrationCommands {
 
     @Command(
             name = "requests",
-            description = "Show the machines that wait for an administrator's yes (network.join = \"approval\").")
+            description =
+                    "Show who waits for an administrator's yes: machines that want to join (network.join = \"approval\"),"
+                            + " and pods that slept past their certificate's expiry.")
     static final class Requests extends Action {
         @Mixin
         Target.Options options = new Target.Options();
@@ -330,9 +332,13 @@ final class AdministrationCommands {
                 return ExitCode.OK;
             }
             Console.table(
-                            List.of("POD", "FINGERPRINT", "FROM"),
+                            List.of("POD", "FINGERPRINT", "FROM", "WANTS"),
                             list.stream()
-                                    .map(each -> List.of(each.name(), each.fingerprint(), each.from()))
+                                    .map(each -> List.of(
+                                            each.name(),
+                                            each.fingerprint(),
+                                            each.from(),
+                                            each.member() ? "to come back" : "to join"))
                                     .toList())
                     .forEach(this::say);
             return ExitCode.OK;

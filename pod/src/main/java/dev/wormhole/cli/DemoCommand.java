@@ -171,6 +171,7 @@ final class DemoCommand extends Action {
                 defaults.trash(),
                 defaults.scrub(),
                 defaults.notifications(),
+                defaults.certificates(),
                 defaults.rules());
     }
 

@@ -358,6 +358,7 @@ final class MembershipCommands {
                     defaults.trash(),
                     defaults.scrub(),
                     defaults.notifications(),
+                    defaults.certificates(),
                     defaults.rules());
             Registry.write(networkToml, declared.toToml());
             bringUp(host, podToml, config, new StartIntent.Create(network, declared.toToml()));

@@ -26,6 +26,7 @@ public record NetworkConfig(
         Trash trash,
         Scrub scrub,
         Notify notifications,
+        Certificates certificates,
         Rules rules) {
     public static final int COPIES_MAX = 31;
     public static final String DEFAULT_NAME = "wormhole";
@@ -39,6 +40,7 @@ public record NetworkConfig(
             new Trash(Duration.ZERO),
             new Scrub(Duration.ZERO),
             new Notify("", "", false, List.of()),
+            new Certificates(Duration.ofDays(90)),
             Rules.NONE);
 
     public NetworkConfig {
@@ -104,6 +106,9 @@ public record NetworkConfig(
             on = List.copyOf(on);
         }
     }
+
+    /** @param lifetime of what pods show; renewed with a third of it left */
+    public record Certificates(Duration lifetime) {}
 
     public enum Profile {
         HOME,
@@ -196,6 +201,7 @@ public record NetworkConfig(
                 trash(root.section("trash")),
                 scrub(root.section("scrub")),
                 notifications(root.section("notify")),
+                certificates(root.section("certificates")),
                 new Rules(root.sections("rule").stream()
                         .map(NetworkConfig::rule)
                         .flatMap(Optional::stream)
@@ -307,6 +313,11 @@ public record NetworkConfig(
         return notify;
     }
 
+    private static Certificates certificates(TomlSection section) {
+        return new Certificates(section.duration(
+                "lifetime", Duration.ofSeconds(10), Duration.ofDays(3650), DEFAULT.certificates.lifetime));
+    }
+
     private static Optional<Rules.Rule> rule(TomlSection section) {
         if (!section.has("path"))
             section.noteMissing("path", "a [[rule]] needs its path, such as path = \"/archive/**\"");
@@ -399,6 +410,12 @@ public record NetworkConfig(
                 Words.of(after.durability.fsync),
                 after.durability.fsync == Fsync.LOCAL);
         change(lines, "durability.reads", Words.of(before.durability.reads), Words.of(after.durability.reads), false);
+        change(
+                lines,
+                "certificates.lifetime",
+                Durations.format(before.certificates.lifetime),
+                Durations.format(after.certificates.lifetime),
+                false);
         ruleChanges(before, after, lines);
         return lines;
     }
@@ -494,6 +511,11 @@ public record NetworkConfig(
                 "reads",
                 Words.of(durability.reads),
                 "local: pods answer from what they have, changes wait for all; leader: every look asks the leader");
+        toml.table("certificates");
+        toml.value(
+                "lifetime",
+                Durations.format(certificates.lifetime),
+                "of what pods show each other; they renew it with a third of it left");
         for (var rule : rules.rules()) {
             toml.arrayTable("rule");
             toml.value("path", rule.path(), "");

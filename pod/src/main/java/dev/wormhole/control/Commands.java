@@ -56,8 +56,9 @@ public final class Commands {
         /**
          * @param fingerprint of the machine's key; it shows the same one while it waits
          * @param from the address that it asked from
+         * @param member a pod of the network that wants to come back; otherwise a machine that wants to join
          */
-        public record Request(String name, String fingerprint, String from) {}
+        public record Request(String name, String fingerprint, String from, boolean member) {}
     }
 
     /** @param pod its name, or its fingerprint where two have one name */

@@ -10,7 +10,8 @@ import java.util.Set;
 /**
  * Who is let in, of those whose certificate is in order: everybody but who was removed, as far as this pod has applied the log.
  * Incarnations are granted in order and never twice, so whoever has one that was granted already, and is no member, was removed;
- * a higher one is of a pod that this one has not heard of yet. Thread-safe; {@link #refresh} is for one thread at a time.
+ * a higher one is of a pod that this one has not heard of yet. Nor is a member let in that showed, when it was heard last, a
+ * certificate of an authority which counts no more. Thread-safe; {@link #refresh} is for one thread at a time.
  */
 final class Admission {
     private record Members(int lastGranted, Set<Incarnation> members) {}
@@ -29,7 +30,13 @@ final class Admission {
      */
     Set<Incarnation> refresh(NamespaceView view) {
         var members = new HashSet<Incarnation>();
-        for (PodRecord pod : view.pods()) members.add(pod.incarnation());
+        var counting = new HashSet<Integer>();
+        for (var authority : view.authorities()) if (authority.isTrusted()) counting.add(authority.number());
+        for (PodRecord pod : view.pods()) {
+            // Until an administrator lets it back: its connections may stand since before.
+            var shown = view.certificate(pod.incarnation());
+            if (shown == null || counting.contains(shown.authority())) members.add(pod.incarnation());
+        }
         var before = known;
         known = new Members(view.lastGranted(), Set.copyOf(members));
         var removed = new HashSet<>(before.members);

@@ -34,8 +34,9 @@ final class Approvals {
     /**
      * @param fingerprint of the machine's key, for two people to compare
      * @param from its address, as the pod that it asked saw it, or that pod
+     * @param member a member whose certificate does not count any more; otherwise a machine that wants to be one
      */
-    record Waiting(String name, String fingerprint, String from) {}
+    record Waiting(String name, String fingerprint, String from, boolean member) {}
 
     private static final class Request {
         final Waiting waiting;

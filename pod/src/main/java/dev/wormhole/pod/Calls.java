@@ -40,6 +40,11 @@ final class Calls {
     /** An administrator's yes or no to one of them. */
     static final int DECIDE = Kinds.KINDS_FREE + 12;
 
+    /** A member asks for its next certificate. */
+    static final int RENEW = Kinds.KINDS_FREE + 13;
+    /** A member whose certificate does not count any more asks to be let back. Open to strangers. */
+    static final int RETURN = Kinds.KINDS_FREE + 14;
+
     /** Where the caller is, answered with where the callee is; and where others are, that the log may not know. */
     static final int WHEREABOUTS = Kinds.KINDS_FREE + 20;
 
@@ -48,6 +53,9 @@ final class Calls {
     static final int NO_AUTHORITY = PeerRefused.CODES_FREE + 1;
     /** The machine's request waits for an administrator: ask again. */
     static final int WAITING = PeerRefused.CODES_FREE + 2;
+
+    /** The certificate counts: whoever asks to be let back needs no new one. */
+    static final int STILL_GOOD = PeerRefused.CODES_FREE + 3;
 
     static final Duration SUBMIT_DEADLINE = Duration.ofSeconds(2);
     static final Duration BARRIER_DEADLINE = Duration.ofMillis(500);
@@ -61,6 +69,8 @@ final class Calls {
     static final Duration LEADS_DEADLINE = Duration.ofMillis(1000);
 
     static final Duration AUTHORITY_DEADLINE = Duration.ofSeconds(5);
+
+    static final Duration RENEW_DEADLINE = Duration.ofSeconds(5);
 
     private Calls() {}
 }

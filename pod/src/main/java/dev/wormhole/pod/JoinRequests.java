@@ -46,7 +46,8 @@ final class JoinRequests {
                             approvals.waiting(),
                             (to, each) -> to.putString(each.name())
                                     .putString(each.fingerprint())
-                                    .putString(each.from()))
+                                    .putString(each.from())
+                                    .putBoolean(each.member()))
                     .toBytes();
         });
         server.handle(Calls.DECIDE, request -> {
@@ -74,7 +75,10 @@ final class JoinRequests {
                         .getList(
                                 Approvals.WAITING_MAX,
                                 from -> new Approvals.Waiting(
-                                        from.getString(63), from.getString(63), from.getString(300))));
+                                        from.getString(63),
+                                        from.getString(63),
+                                        from.getString(300),
+                                        from.getBoolean())));
             } catch (PeerException notNow) {
                 LOG.log(Level.FINE, "no requests from {0}: {1}", new Object[] {administrator, notNow.getMessage()});
             } catch (IOException nonsense) {

@@ -65,6 +65,8 @@ final class Joining {
      *
      * @param configuration the text of network.toml
      * @param certificate the pod's own, checked
+     * @param authority that issued it
+     * @param counting authorities of pods that it will meet
      */
     record Welcome(
             String networkName,
@@ -74,7 +76,8 @@ final class Joining {
             List<Pod> pods,
             String configuration,
             X509Certificate certificate,
-            X509Certificate authority) {
+            X509Certificate authority,
+            List<X509Certificate> counting) {
         record Pod(Incarnation incarnation, List<String> addresses) {}
     }
 
@@ -172,19 +175,21 @@ final class Joining {
                                     networkName,
                                     networkId,
                                     generation)
-                            : forward(request, log, peers);
+                            : forward(request, Calls.JOIN, log, peers);
                 },
                 Server.Option.STRANGERS);
     }
 
-    private static byte[] forward(Request request, PodLog log, Peers peers) throws PeerException, InterruptedException {
+    /** Asks administrators' pods what this one cannot answer. */
+    static byte[] forward(Request request, int kind, PodLog log, Peers peers)
+            throws PeerException, InterruptedException {
         // Asked by a pod, this one was taken for an administrator's: nobody is sent round in circles.
         var administrators = request.caller() == null ? log.view().administrators() : List.<Incarnation>of();
         PeerException last = new PeerRefused(
                 PeerRefused.FAILED, "no administrator's pod of the network is reachable; ask one of them");
         for (var administrator : administrators) {
             try {
-                return peers.await(administrator, Calls.JOIN, request.body(), DECISION_MAX)
+                return peers.await(administrator, kind, request.body(), DECISION_MAX)
                         .body();
             } catch (PeerRefused refused) {
                 if (refused.code() != Calls.NO_AUTHORITY) throw refused;
@@ -253,7 +258,8 @@ final class Joining {
                         key,
                         settings.name(),
                         new PodIdentity(networkId, incarnation, PodIdentity.Role.MEMBER),
-                        InstantSource.system().instant());
+                        InstantSource.system().instant(),
+                        network.get().certificates().lifetime());
                 LOG.log(Level.INFO, "admitted {0} as {1}, asked from {2}", new Object[] {
                     settings.name(), incarnation, request.remote()
                 });
@@ -271,7 +277,7 @@ final class Joining {
             Approvals approvals, PublicKey key, Authority authority, PodSettings settings, Request request)
             throws PeerRefused {
         var fingerprint = Keys.fingerprint(key, authority.certificate().getPublicKey());
-        var waiting = new Approvals.Waiting(settings.name(), fingerprint, request.remote());
+        var waiting = new Approvals.Waiting(settings.name(), fingerprint, request.remote(), false);
         switch (approvals.ask(Keys.hash(key), waiting)) {
             case YES -> {}
             case NO -> throw new PeerRefused(PeerRefused.UNAUTHENTICATED, "an administrator refused it");
@@ -317,8 +323,8 @@ final class Joining {
         for (PodRecord pod : log.view().pods())
             pods.add(new Welcome.Pod(pod.incarnation(), pod.settings().addresses()));
         try {
-            return Messages.writer()
-                    .putString(networkName)
+            var answer = Messages.writer();
+            answer.putString(networkName)
                     .putLong(networkId.getMostSignificantBits())
                     .putLong(networkId.getLeastSignificantBits())
                     .putLong(generation)
@@ -329,8 +335,9 @@ final class Joining {
                                     .putList(pod.addresses(), Messages.Writer::putString))
                     .putString(log.view().configuration().toml())
                     .putBytes(certificate.getEncoded())
-                    .putBytes(authority.certificate().getEncoded())
-                    .toBytes();
+                    .putBytes(authority.certificate().getEncoded());
+            Recertifying.write(answer, log.view(), authority);
+            return answer.toBytes();
         } catch (GeneralSecurityException e) {
             throw new IOException("a certificate that cannot be written", e);
         }
@@ -379,6 +386,7 @@ final class Joining {
                                 reader.getIncarnation(), reader.getList(16, address -> address.getString(300)))),
                 from.getString(TEXT_MAX),
                 KeyFiles.parse(from.getBytes(CERTIFICATE_BYTES_MAX)),
-                KeyFiles.parse(from.getBytes(CERTIFICATE_BYTES_MAX)));
+                KeyFiles.parse(from.getBytes(CERTIFICATE_BYTES_MAX)),
+                Recertifying.counting(Recertifying.read(from)));
     }
 }

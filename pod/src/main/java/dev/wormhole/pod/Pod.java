@@ -99,6 +99,8 @@ final class Pod {
             StoreHeader header,
             Secure secure,
             JoinRequests requests,
+            AuthorityKey authorityKey,
+            Renewal renewal,
             PodLog log,
             ClusterView cluster,
             NetworkSettings settings,
@@ -160,6 +162,7 @@ final class Pod {
                     var welcome =
                             Joining.ask(keys, HostPort.parse(address).toString(), token(token), settings, this::doing);
                     keys.write(welcome.certificate(), welcome.authority());
+                    keys.writeTrusted(welcome.counting());
                     var made = new StoreHeader(
                             welcome.networkName(),
                             welcome.networkId(),
@@ -293,18 +296,54 @@ final class Pod {
                 () -> log.propose(new Command.UpdatePod(self, settings(addresses()))));
         closeLater(whereabouts);
         whereabouts.serve(server);
+        var recertifying = new Recertifying(
+                header.networkId(),
+                log,
+                peers,
+                network,
+                requests.approvals(),
+                authorityKey,
+                secure,
+                InstantSource.system());
+        recertifying.serve(server);
+        var renewal = new Renewal(
+                self,
+                settings.name(),
+                secure,
+                log,
+                network,
+                authorityKey,
+                recertifying,
+                InstantSource.system(),
+                this::doing);
         parts = new Parts(
-                header, secure, requests, log, cluster, network, slices, replication, repairer, steward, peers, files);
+                header,
+                secure,
+                requests,
+                authorityKey,
+                renewal,
+                log,
+                cluster,
+                network,
+                slices,
+                replication,
+                repairer,
+                steward,
+                peers,
+                files);
 
         for (var pod : met) peers.learn(pod.incarnation(), pod.addresses());
-        learn(log, peers, server, cluster, secure.admission(), whereabouts);
+        learn(log, peers, server, cluster, secure, whereabouts);
         files.tell(log.visibility()::told);
         log.listen((index, changes, own) -> {
             for (Change change : changes) {
                 if (change instanceof Change.Configured || change instanceof Change.Replaced) network.refresh();
                 if (change instanceof Change.PodsChanged || change instanceof Change.Replaced)
-                    learn(log, peers, server, cluster, secure.admission(), whereabouts);
+                    learn(log, peers, server, cluster, secure, whereabouts);
                 if (change instanceof Change.PodsChanged || change instanceof Change.Replaced) authorityKey.look();
+                if (change instanceof Change.PodsChanged
+                        || change instanceof Change.Configured
+                        || change instanceof Change.Replaced) renewal.look();
             }
             files.changed(index, changes, own);
             custodian.changed(changes);
@@ -351,6 +390,8 @@ final class Pod {
 
         closeLater(repairer);
         closeLater(custodian);
+        closeLater(renewal);
+        renewal.start();
         boolean first = header.startCount() == 1;
         connect(first, () -> {
             if (founder && founded != null) {
@@ -374,6 +415,7 @@ final class Pod {
             repairer.start();
             custodian.start();
             authorityKey.look();
+            renewal.connected();
         });
         closeLater(this::handOver);
         closeLater(files);
@@ -505,13 +547,9 @@ final class Pod {
     }
 
     private static void learn(
-            PodLog log,
-            Peers peers,
-            Server server,
-            ClusterView cluster,
-            Admission admission,
-            Whereabouts whereabouts) {
-        for (var removed : admission.refresh(log.view())) {
+            PodLog log, Peers peers, Server server, ClusterView cluster, Secure secure, Whereabouts whereabouts) {
+        secure.follow(log.view().authorities());
+        for (var removed : secure.admission().refresh(log.view())) {
             server.drop(removed);
             peers.forget(removed);
         }

@@ -53,15 +53,17 @@ final class StatusReport {
             try {
                 var reply = parts.peers().await(leader.get(), Calls.STATUS, new byte[0], LEADER_DEADLINE);
                 var told = Json.to(NetworkStatus.class, Json.parse(new String(reply.body(), StandardCharsets.UTF_8)));
-                return as(told, pod.config().pod().name());
+                return as(told, pod.config().pod().name(), parts.renewal().warnings());
             } catch (PeerException | RuntimeException noAnswer) {
                 // The leader is going or gone: what this pod knows itself is better than nothing.
             }
         }
-        return own(parts, pod);
+        return as(own(parts, pod), pod.config().pod().name(), parts.renewal().warnings());
     }
 
-    private static NetworkStatus as(NetworkStatus told, String pod) {
+    private static NetworkStatus as(NetworkStatus told, String pod, List<String> own) {
+        var warnings = new ArrayList<>(own);
+        warnings.addAll(told.warnings());
         return new NetworkStatus(
                 told.network(),
                 told.generation(),
@@ -73,7 +75,7 @@ final class StatusReport {
                 told.copies(),
                 told.pods(),
                 told.replication(),
-                told.warnings());
+                warnings);
     }
 
     private static NetworkStatus own(Pod.Parts parts, Pod pod) {
@@ -118,12 +120,14 @@ final class StatusReport {
             if (state != null && !state.fault().isEmpty()) warnings.add(settings.name() + ": " + state.fault());
         }
         pods.sort(Comparator.comparing(NetworkStatus.PodStatus::name));
+        warnings.addAll(parts.renewal().warningsOfMembers());
         if (log.disconnected()) warnings.add("this pod has lost the network; " + pod.withoutNetwork());
         if (voters.size() == 2) warnings.add("two pods vote: if one of them is lost, nothing can be changed");
         var administrators = log.view().administrators();
         if (administrators.size() == 1 && pods.size() > 1)
             warnings.add("only " + cluster.name(administrators.getFirst())
-                    + " can let pods in: if it is lost, nobody can;" + " wormhole administrators --add POD");
+                    + " can let pods in, and certify them anew: if it is lost, nobody can;"
+                    + " wormhole administrators --add POD, and keep a recovery file: wormhole authority export FILE");
         var situation = parts.repairer().situation();
         var network = parts.settings().get();
         return new NetworkStatus(

@@ -8,11 +8,14 @@ import java.security.KeyFactory;
 import java.security.PrivateKey;
 import java.security.PublicKey;
 import java.security.SecureRandom;
+import java.security.Signature;
+import java.security.cert.CertificateException;
 import java.security.cert.X509Certificate;
 import java.security.spec.PKCS8EncodedKeySpec;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Date;
+import java.util.Optional;
 import java.util.UUID;
 import org.bouncycastle.asn1.x500.X500Name;
 import org.bouncycastle.asn1.x500.X500NameBuilder;
@@ -42,18 +45,17 @@ public final class Authority {
     /** A network outlives its machines; what ends sooner is each pod's own certificate. */
     private static final Duration LIFE = Duration.ofDays(30 * 365L + 8);
 
-    /**
-     * Certificates do not renew yet, so they last as long as a machine does. Who must go before is taken out of the network's
-     * state, which every pod asks at every connection.
-     */
-    static final Duration POD_LIFE = Duration.ofDays(10 * 365L + 3);
+    /** Where the network has not said how long yet. Pods renew their certificates long before. */
+    public static final Duration POD_LIFE = Duration.ofDays(90);
 
     private final PrivateKey key;
     private final X509Certificate certificate;
+    private final Optional<X509Certificate> link;
 
-    private Authority(PrivateKey key, X509Certificate certificate) {
+    private Authority(PrivateKey key, X509Certificate certificate, Optional<X509Certificate> link) {
         this.key = key;
         this.certificate = certificate;
+        this.link = link;
     }
 
     /** A new network's authority. */
@@ -63,22 +65,45 @@ public final class Authority {
                 .addRDN(BCStyle.O, "Wormhole")
                 .addRDN(BCStyle.CN, networkName)
                 .build();
+        return new Authority(
+                keys.getPrivate(),
+                certify(name, keys.getPublic(), network, name, keys.getPrivate(), now),
+                Optional.empty());
+    }
+
+    /** The next authority of the same network: another key, and this one's word for it. */
+    public Authority successor(Instant now) {
+        var keys = Keys.generate();
+        var name = X500Name.getInstance(certificate.getSubjectX500Principal().getEncoded());
+        try {
+            var network = UUID.fromString(PodTrust.network(certificate));
+            return new Authority(
+                    keys.getPrivate(),
+                    certify(name, keys.getPublic(), network, name, keys.getPrivate(), now),
+                    Optional.of(certify(name, keys.getPublic(), network, name, key, now)));
+        } catch (CertificateException e) {
+            throw new IllegalStateException("an authority of no network", e);
+        }
+    }
+
+    private static X509Certificate certify(
+            X500Name subject, PublicKey subjectKey, UUID network, X500Name issuer, PrivateKey issuerKey, Instant now) {
         try {
             var builder = new JcaX509v3CertificateBuilder(
-                    name,
+                    issuer,
                     serial(),
                     Date.from(now.minus(CLOCK_SLACK)),
                     Date.from(now.plus(LIFE)),
-                    name,
-                    keys.getPublic());
+                    subject,
+                    subjectKey);
             builder.addExtension(Extension.basicConstraints, true, new BasicConstraints(0))
                     .addExtension(Extension.keyUsage, true, new KeyUsage(KeyUsage.keyCertSign | KeyUsage.cRLSign))
                     .addExtension(
                             Extension.subjectKeyIdentifier,
                             false,
-                            new JcaX509ExtensionUtils().createSubjectKeyIdentifier(keys.getPublic()))
+                            new JcaX509ExtensionUtils().createSubjectKeyIdentifier(subjectKey))
                     .addExtension(Extension.subjectAlternativeName, false, uri("wormhole://" + network));
-            return new Authority(keys.getPrivate(), signed(builder, keys.getPrivate()));
+            return signed(builder, issuerKey);
         } catch (GeneralSecurityException | IOException | OperatorCreationException e) {
             throw new IllegalStateException("the authority's certificate", e);
         }
@@ -86,8 +111,18 @@ public final class Authority {
 
     /** @throws GeneralSecurityException if the key is not the certificate's */
     static Authority of(PrivateKey key, X509Certificate certificate) throws GeneralSecurityException {
+        return of(key, certificate, Optional.empty());
+    }
+
+    static Authority of(PrivateKey key, X509Certificate certificate, Optional<X509Certificate> link)
+            throws GeneralSecurityException {
         KeyFiles.checkPair(key, certificate.getPublicKey());
-        return new Authority(key, certificate);
+        return new Authority(key, certificate, link);
+    }
+
+    /** The same, with what its predecessor said for it: pods that know that one alone are shown it. */
+    public Authority linked(Optional<X509Certificate> by) {
+        return new Authority(key, certificate, by);
     }
 
     /**
@@ -109,8 +144,30 @@ public final class Authority {
         return certificate;
     }
 
+    /** Its key certified by the authority before it; empty for a network's first, and where that is not known. */
+    public Optional<X509Certificate> link() {
+        return link;
+    }
+
     PrivateKey key() {
         return key;
+    }
+
+    /** Whether this authority's key signed the certificate. */
+    public boolean issued(X509Certificate other) {
+        return Succession.issued(certificate, other);
+    }
+
+    /** An ECDSA signature of SHA-256, 64 bytes: both numbers of 32. */
+    public byte[] sign(byte[] message) {
+        try {
+            var signer = Signature.getInstance("SHA256withECDSAinP1363Format");
+            signer.initSign(key);
+            signer.update(message);
+            return signer.sign();
+        } catch (GeneralSecurityException e) {
+            throw new IllegalStateException("this JDK does not sign with P-256", e);
+        }
     }
 
     /**
@@ -120,7 +177,13 @@ public final class Authority {
      * @param podName for people who read the certificate
      */
     public X509Certificate issue(PublicKey podKey, String podName, PodIdentity identity, Instant now) {
-        return issue(podKey, podName, identity, now.minus(CLOCK_SLACK), now.plus(POD_LIFE));
+        return issue(podKey, podName, identity, now, POD_LIFE);
+    }
+
+    /** As above, for so long. */
+    public X509Certificate issue(
+            PublicKey podKey, String podName, PodIdentity identity, Instant now, Duration lifetime) {
+        return issue(podKey, podName, identity, now.minus(CLOCK_SLACK), now.plus(lifetime));
     }
 
     /** As {@link #issue(PublicKey, String, PodIdentity, Instant)}, for a time that the caller names. */

@@ -5,26 +5,40 @@ import java.security.GeneralSecurityException;
 import java.security.PrivateKey;
 import java.security.cert.CertificateException;
 import java.security.cert.X509Certificate;
+import java.util.List;
+import java.util.Optional;
 
 /**
  * What a pod shows to the others. Immutable; says nothing secret of itself in {@link #toString}.
  *
  * @param key of the certificate
  * @param certificate issued by the authority
- * @param authority the network's, with which the others are checked
+ * @param authority the network's
+ * @param link its key certified by the authority before it, for pods that know that one alone; empty for the first
  */
-public record Credentials(PrivateKey key, X509Certificate certificate, X509Certificate authority) {
+public record Credentials(
+        PrivateKey key, X509Certificate certificate, X509Certificate authority, Optional<X509Certificate> link) {
     /** @throws GeneralSecurityException if they do not belong together */
     public static Credentials of(PrivateKey key, X509Certificate certificate, X509Certificate authority)
             throws GeneralSecurityException {
+        return of(key, certificate, authority, Optional.empty());
+    }
+
+    /** @throws GeneralSecurityException if they do not belong together */
+    public static Credentials of(
+            PrivateKey key, X509Certificate certificate, X509Certificate authority, Optional<X509Certificate> link)
+            throws GeneralSecurityException {
         KeyFiles.checkPair(key, certificate.getPublicKey());
-        try {
-            certificate.verify(authority.getPublicKey());
-        } catch (GeneralSecurityException e) {
-            throw new CertificateException("the pod's certificate is not of the network's authority", e);
-        }
+        var _ = Succession.issuer(certificate, List.of(authority));
         PodIdentity.of(certificate);
-        return new Credentials(key, certificate, authority);
+        return new Credentials(key, certificate, authority, link);
+    }
+
+    /** What is shown: the certificate, its authority behind it, and what leads there from the one before. */
+    X509Certificate[] chain() {
+        return link.isEmpty()
+                ? new X509Certificate[] {certificate, authority}
+                : new X509Certificate[] {certificate, authority, link.get()};
     }
 
     /** Whom the certificate names. */

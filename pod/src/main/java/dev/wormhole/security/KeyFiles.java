@@ -27,15 +27,18 @@ import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
 import java.security.spec.PKCS8EncodedKeySpec;
 import java.security.spec.X509EncodedKeySpec;
+import java.util.ArrayList;
 import java.util.Base64;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Pattern;
 
 /**
- * Keys and certificates in a pod's store, as PEM: {@code keys/pod.key}, {@code pod.pub}, {@code pod.crt},
- * {@code authority.crt}, and on an administrator's pod {@code authority.key}. The directory is 0700 and each file 0600; a key
- * that others can read is refused. Each file is written whole and synced, and replaces its predecessor in one step. One
+ * Keys and certificates in a pod's store, as PEM: {@code keys/pod.key}, {@code pod.pub}, {@code pod.crt} (with the authority
+ * that issued it), {@code authority.crt} (those that count), and on an administrator's pod {@code authority.key}. What must
+ * fit together stands in one file. The directory is 0700 and each file 0600; a key that others can read is refused. Each file is written whole and synced, and replaces its predecessor in one step. One
  * process at a time, which the store's lock sees to.
  */
 public final class KeyFiles {
@@ -44,11 +47,16 @@ public final class KeyFiles {
     private static final String CERTIFICATE = "pod.crt";
     private static final String AUTHORITY = "authority.crt";
     private static final String AUTHORITY_KEY = "authority.key";
+    /** The authority that is to follow, until the network has agreed. */
+    private static final String NEXT_KEY = "authority-next.key";
+
     /** Far above what a key or certificate needs. */
     private static final long FILE_BYTES_MAX = 64 << 10;
 
     private static final Set<PosixFilePermission> OWNER_FILE =
             EnumSet.of(PosixFilePermission.OWNER_READ, PosixFilePermission.OWNER_WRITE);
+
+    private static final Pattern BEGIN = Pattern.compile("-----BEGIN ([A-Z ]{1,40})-----");
 
     private final Path store;
     private final Path directory;
@@ -84,29 +92,66 @@ public final class KeyFiles {
 
     /** Durable when this returns. */
     public void write(X509Certificate certificate, X509Certificate authority) throws IOException {
+        writeTrusted(List.of(authority));
+        write(CERTIFICATE, pem(certificate) + pem(authority));
+    }
+
+    /** Durable when this returns. */
+    public void write(Credentials credentials) throws IOException {
+        var text = new StringBuilder();
+        for (var each : credentials.chain()) text.append(pem(each));
+        write(CERTIFICATE, text.toString());
+    }
+
+    /** The authorities that count, durable when this returns. */
+    public void writeTrusted(List<X509Certificate> authorities) throws IOException {
+        var text = new StringBuilder();
+        for (var each : authorities) text.append(pem(each));
+        write(AUTHORITY, text.toString());
+    }
+
+    /** The authorities that count, as far as was known here; none before the pod has met its network. */
+    public List<X509Certificate> trusted() throws IOException {
+        if (!exists(AUTHORITY)) return List.of();
         try {
-            write(AUTHORITY, "CERTIFICATE", authority.getEncoded());
-            write(CERTIFICATE, "CERTIFICATE", certificate.getEncoded());
+            return certificates(AUTHORITY);
         } catch (GeneralSecurityException e) {
-            throw new IOException("a certificate that cannot be written", e);
+            throw unusable(AUTHORITY, e);
         }
     }
 
     /** Durable when this returns. */
     public void write(Authority authority) throws IOException {
-        try {
-            write(AUTHORITY_KEY, "PRIVATE KEY", authority.key().getEncoded());
-            write(AUTHORITY, "CERTIFICATE", authority.certificate().getEncoded());
-        } catch (GeneralSecurityException e) {
-            throw new IOException("a certificate that cannot be written", e);
-        }
+        write(AUTHORITY_KEY, pem(authority));
+    }
+
+    /** An authority that the network is about to be asked to trust, durable when this returns. */
+    public void writeNext(Authority authority) throws IOException {
+        write(NEXT_KEY, pem(authority));
+    }
+
+    /** The last one that was written with {@link #writeNext} and neither took its place nor was forgotten. */
+    public Optional<Authority> next() throws IOException {
+        return authority(NEXT_KEY);
+    }
+
+    public void forgetNext() throws IOException {
+        if (Files.deleteIfExists(directory.resolve(NEXT_KEY))) sync(directory);
     }
 
     /** Empty before the pod has a certificate. @throws IOException if what is there cannot be used, with the reason */
     public Optional<Credentials> credentials() throws IOException {
         if (!exists(CERTIFICATE)) return Optional.empty();
         try {
-            return Optional.of(Credentials.of(privateKey(KEY), certificate(CERTIFICATE), certificate(AUTHORITY)));
+            var chain = certificates(CERTIFICATE);
+            // An older build left the authority to the other file.
+            var authority =
+                    chain.size() > 1 ? chain.get(1) : Succession.issuer(chain.getFirst(), certificates(AUTHORITY));
+            return Optional.of(Credentials.of(
+                    privateKey(KEY),
+                    chain.getFirst(),
+                    authority,
+                    chain.stream().skip(2).findFirst()));
         } catch (GeneralSecurityException e) {
             throw unusable(CERTIFICATE, e);
         }
@@ -114,12 +159,35 @@ public final class KeyFiles {
 
     /** Empty on a pod that is no administrator's. @throws IOException if what is there cannot be used, with the reason */
     public Optional<Authority> authority() throws IOException {
-        if (!exists(AUTHORITY_KEY)) return Optional.empty();
+        return authority(AUTHORITY_KEY);
+    }
+
+    private Optional<Authority> authority(String file) throws IOException {
+        if (!exists(file)) return Optional.empty();
         try {
-            return Optional.of(Authority.of(privateKey(AUTHORITY_KEY), certificate(AUTHORITY)));
+            var key = privateKey(file);
+            var own = all(file, "CERTIFICATE");
+            if (own.isEmpty())
+                return Optional.of(Authority.of(key, certificates(AUTHORITY).getFirst()));
+            return Optional.of(Authority.of(
+                    key, parse(own.getFirst()), own.size() > 1 ? Optional.of(parse(own.get(1))) : Optional.empty()));
         } catch (GeneralSecurityException e) {
-            throw unusable(AUTHORITY_KEY, e);
+            throw unusable(file, e);
         }
+    }
+
+    private static String pem(X509Certificate certificate) throws IOException {
+        try {
+            return toPem("CERTIFICATE", certificate.getEncoded());
+        } catch (GeneralSecurityException e) {
+            throw new IOException("a certificate that cannot be written", e);
+        }
+    }
+
+    private static String pem(Authority authority) throws IOException {
+        return toPem("PRIVATE KEY", authority.key().getEncoded())
+                + pem(authority.certificate())
+                + (authority.link().isPresent() ? pem(authority.link().get()) : "");
     }
 
     static void checkPair(PrivateKey key, PublicKey open) throws GeneralSecurityException {
@@ -141,8 +209,11 @@ public final class KeyFiles {
         return certificate;
     }
 
-    private X509Certificate certificate(String file) throws IOException, GeneralSecurityException {
-        return parse(pem(file, "CERTIFICATE"));
+    private List<X509Certificate> certificates(String file) throws IOException, GeneralSecurityException {
+        var certificates = new ArrayList<X509Certificate>();
+        for (var each : all(file, "CERTIFICATE")) certificates.add(parse(each));
+        if (certificates.isEmpty()) throw new GeneralSecurityException("there is no certificate in it");
+        return certificates;
     }
 
     private PrivateKey privateKey(String file) throws IOException, GeneralSecurityException {
@@ -165,11 +236,19 @@ public final class KeyFiles {
                 why);
     }
 
+    /** The one block of that kind. */
     private byte[] pem(String file, String kind) throws IOException, GeneralSecurityException {
+        var all = all(file, kind);
+        if (all.size() != 1)
+            throw new GeneralSecurityException("it is no PEM of a " + kind.toLowerCase(java.util.Locale.ROOT));
+        return all.getFirst();
+    }
+
+    private List<byte[]> all(String file, String kind) throws IOException, GeneralSecurityException {
         var path = directory.resolve(file);
         try {
             if (Files.size(path) > FILE_BYTES_MAX) throw new GeneralSecurityException("too large");
-            return fromPem(Files.readString(path, StandardCharsets.US_ASCII), kind);
+            return allFromPem(Files.readString(path, StandardCharsets.US_ASCII), kind);
         } catch (NoSuchFileException e) {
             throw new GeneralSecurityException(path.getFileName() + " is missing", e);
         } catch (java.nio.charset.CharacterCodingException e) {
@@ -191,12 +270,33 @@ public final class KeyFiles {
         }
     }
 
-    private static String toPem(String kind, byte[] bytes) {
+    /** The bytes in each block of that kind. @throws GeneralSecurityException if the text is no PEM */
+    static List<byte[]> allFromPem(String text, String kind) throws GeneralSecurityException {
+        var found = new ArrayList<byte[]>();
+        var left = text.strip();
+        if (left.isEmpty()) throw new GeneralSecurityException("it is empty");
+        while (!left.isEmpty()) {
+            var begin = BEGIN.matcher(left);
+            if (!begin.lookingAt()) throw new GeneralSecurityException("it is no PEM");
+            var end = "-----END " + begin.group(1) + "-----";
+            var at = left.indexOf(end);
+            if (at < 0) throw new GeneralSecurityException("it is no PEM");
+            if (begin.group(1).equals(kind)) found.add(fromPem(left.substring(0, at + end.length()), kind));
+            left = left.substring(at + end.length()).strip();
+        }
+        return found;
+    }
+
+    static String toPem(String kind, byte[] bytes) {
         var lines = Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(bytes);
         return "-----BEGIN " + kind + "-----\n" + lines + "\n-----END " + kind + "-----\n";
     }
 
     private void write(String file, String kind, byte[] bytes) throws IOException {
+        write(file, toPem(kind, bytes));
+    }
+
+    private void write(String file, String pem) throws IOException {
         try {
             Files.createDirectory(
                     directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
@@ -210,7 +310,7 @@ public final class KeyFiles {
                 temporary,
                 Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
                 PosixFilePermissions.asFileAttribute(OWNER_FILE))) {
-            var text = ByteBuffer.wrap(toPem(kind, bytes).getBytes(StandardCharsets.US_ASCII));
+            var text = ByteBuffer.wrap(pem.getBytes(StandardCharsets.US_ASCII));
             while (text.hasRemaining()) channel.write(text);
             channel.force(true);
         }

@@ -59,6 +59,11 @@ public final class Keys {
         }
     }
 
+    /** For people: the first 16 bytes of {@link #hash}, which a join token pins too, in groups of four digits. */
+    public static String fingerprint(PublicKey authority) {
+        return HexFormat.of().formatHex(hash(authority), 0, JoinToken.PIN_BYTES).replaceAll("(.{4})(?!$)", "$1-");
+    }
+
     /**
      * For two people to compare, so that both the machine and the network are the ones they mean: the first 8 bytes of
      * SHA-256({@link #hash} of the machine's key ‖ {@link #hash} of the authority's), in groups of four digits.

@@ -66,10 +66,7 @@ public final class PodKeyManager extends X509ExtendedKeyManager {
 
     @Override
     public X509Certificate @Nullable [] getCertificateChain(String alias) {
-        return credentials
-                .get()
-                .map(held -> new X509Certificate[] {held.certificate(), held.authority()})
-                .orElse(null);
+        return credentials.get().map(Credentials::chain).orElse(null);
     }
 
     @Override

@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
+import java.util.function.Supplier;
 import javax.net.ssl.SSLEngine;
 import javax.net.ssl.X509ExtendedTrustManager;
 import org.jspecify.annotations.Nullable;
@@ -33,7 +34,9 @@ public final class PodTrust extends X509ExtendedTrustManager {
     private static final String CLIENT = "1.3.6.1.5.5.7.3.2";
     private static final int CHAIN_MAX = 4;
 
-    private final @Nullable X509Certificate authority;
+    /** Those that count now; null where none is known beforehand. */
+    private final @Nullable Supplier<List<X509Certificate>> authorities;
+
     private final byte[] pin;
     private final InstantSource clock;
     private final Predicate<PodIdentity> admitted;
@@ -41,8 +44,11 @@ public final class PodTrust extends X509ExtendedTrustManager {
     private volatile @Nullable X509Certificate met;
 
     private PodTrust(
-            @Nullable X509Certificate authority, byte[] pin, InstantSource clock, Predicate<PodIdentity> admitted) {
-        this.authority = authority;
+            @Nullable Supplier<List<X509Certificate>> authorities,
+            byte[] pin,
+            InstantSource clock,
+            Predicate<PodIdentity> admitted) {
+        this.authorities = authorities;
         this.pin = pin;
         this.clock = clock;
         this.admitted = admitted;
@@ -50,7 +56,16 @@ public final class PodTrust extends X509ExtendedTrustManager {
 
     /** @param admitted asked whenever somebody says who it is; must be quick */
     public static PodTrust of(X509Certificate authority, InstantSource clock, Predicate<PodIdentity> admitted) {
-        return new PodTrust(authority, new byte[0], clock, admitted);
+        return of(() -> List.of(authority), clock, admitted);
+    }
+
+    /**
+     * @param authorities those that count, asked at every handshake; never none. Trusted too is one that one of these
+     *     certifies as its successor, when it is shown: this pod slept while the network changed its authority
+     */
+    public static PodTrust of(
+            Supplier<List<X509Certificate>> authorities, InstantSource clock, Predicate<PodIdentity> admitted) {
+        return new PodTrust(authorities, new byte[0], clock, admitted);
     }
 
     /**
@@ -78,7 +93,8 @@ public final class PodTrust extends X509ExtendedTrustManager {
         if (chain == null || chain.length == 0) throw new CertificateException("no certificate");
         if (chain.length > CHAIN_MAX) throw new CertificateException("a chain of " + chain.length + " certificates");
         var leaf = chain[0];
-        var root = authority == null ? met(chain) : authority;
+        var known = authorities;
+        var root = known == null ? met(chain) : root(chain, known.get());
         var now = clock.instant();
         try {
             // Whom it names comes first: "of another network" says more than a bad signature.
@@ -90,10 +106,21 @@ public final class PodTrust extends X509ExtendedTrustManager {
             if (uses == null || !uses.contains(purpose)) throw new CertificateException("a certificate for other uses");
             if (!network(root).equals(identity.network().toString()))
                 throw new CertificateException("a certificate of network " + identity.network());
-            if (authority == null) met = root;
+            if (known == null) met = root;
             return identity;
         } catch (GeneralSecurityException e) {
             throw e instanceof CertificateException c ? c : new CertificateException(e.getMessage(), e);
+        }
+    }
+
+    /** The authority to check a chain with: one that counts, or one that such a one certified. */
+    private static X509Certificate root(X509Certificate[] chain, List<X509Certificate> known) {
+        try {
+            return Succession.issuer(chain[0], known);
+        } catch (CertificateException unknown) {
+            if (chain.length > 2)
+                for (var earlier : known) if (Succession.follows(chain[1], chain[2], earlier)) return chain[1];
+            return known.getLast(); // which will say what is wrong
         }
     }
 
@@ -124,20 +151,23 @@ public final class PodTrust extends X509ExtendedTrustManager {
     }
 
     private X509Certificate met(X509Certificate[] chain) throws CertificateException {
-        var root = chain[chain.length - 1];
-        if (chain.length < 2 || root.getBasicConstraints() < 0)
+        if (chain.length < 2 || chain[1].getBasicConstraints() < 0)
             throw new CertificateException("it does not show the network's authority");
-        checkPin(root);
+        var root = chain[1];
+        checkPin(root, chain.length > 2);
         var before = met;
         if (before != null && !before.equals(root)) throw new CertificateException("another network answers now");
         return root;
     }
 
-    private void checkPin(X509Certificate root) throws CertificateException {
+    private void checkPin(X509Certificate root, boolean rotated) throws CertificateException {
         var hash = Keys.hash(root.getPublicKey());
         if (!MessageDigest.isEqual(pin, java.util.Arrays.copyOf(hash, pin.length)))
             throw new CertificateException(
-                    "it is not of the network that the invitation is for: somebody else may be answering there");
+                    "it is not of the network that the invitation is for: somebody else may be answering there"
+                            + (rotated
+                                    ? "; or the network has changed its authority since, then ask for a new invitation"
+                                    : ""));
         var now = Date.from(clock.instant());
         root.checkValidity(now);
         try {
@@ -201,6 +231,6 @@ public final class PodTrust extends X509ExtendedTrustManager {
 
     @Override
     public X509Certificate[] getAcceptedIssuers() {
-        return authority == null ? new X509Certificate[0] : new X509Certificate[] {authority};
+        return authorities == null ? new X509Certificate[0] : authorities.get().toArray(X509Certificate[]::new);
     }
 }

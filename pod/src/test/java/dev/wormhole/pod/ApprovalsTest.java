@@ -17,7 +17,7 @@ final class ApprovalsTest {
     }
 
     private static Waiting named(String name, int key) {
-        return new Waiting(name, "f" + key, "10.0.0.1:1");
+        return new Waiting(name, "f" + key, "10.0.0.1:1", false);
     }
 
     @Test

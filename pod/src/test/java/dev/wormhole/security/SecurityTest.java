@@ -118,7 +118,17 @@ final class SecurityTest {
         Files.writeString(key, good);
         assertThat(files.credentials()).isPresent();
         Files.delete(store.resolve("keys/authority.crt"));
+        assertThat(files.credentials()).isPresent(); // its authority stands behind the certificate
+        // As older builds left it: the authority in its own file alone.
+        var certificate = store.resolve("keys/pod.crt");
+        var both = Files.readString(certificate);
+        var end = both.indexOf("-----BEGIN", 1);
+        Files.writeString(certificate, both.substring(0, end));
         assertThatThrownBy(files::credentials).hasMessageContaining("authority.crt is missing");
+        Files.writeString(store.resolve("keys/authority.crt"), both.substring(end));
+        assertThat(files.credentials().orElseThrow().authority()).isEqualTo(NETWORK.authority.certificate());
+        files.writeTrusted(java.util.List.of(new Network(2).authority.certificate()));
+        assertThatThrownBy(files::credentials).hasMessageContaining("not of the network's authority");
     }
 
     // ---- tokens

@@ -282,7 +282,7 @@ final class TlsTransportTest {
                         .certificate());
         var mine = Keys.generate();
         var certificate = forged.issue(mine.getPublic(), "pod", NETWORK.pod(9), Instant.now());
-        var credentials = new Credentials(mine.getPrivate(), certificate, forged.certificate());
+        var credentials = new Credentials(mine.getPrivate(), certificate, forged.certificate(), Optional.empty());
         refused(NETWORK.transport(credentials, kind, _ -> true), NETWORK.transport(2, kind), "is not trusted");
     }
 
@@ -296,7 +296,7 @@ final class TlsTransportTest {
         // It shows the right authority's certificate behind its own.
         var impostor = new Network(1);
         var own = impostor.credentials(2);
-        var mixed = new Credentials(own.key(), own.certificate(), NETWORK.authority.certificate());
+        var mixed = new Credentials(own.key(), own.certificate(), NETWORK.authority.certificate(), Optional.empty());
         refused(joining, NETWORK.transport(mixed, kind, _ -> true), "is not trusted");
     }
 
