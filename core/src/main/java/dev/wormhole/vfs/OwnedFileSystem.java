@@ -365,12 +365,15 @@ public final class OwnedFileSystem implements FileSystem {
                 handle,
                 afterCookie,
                 attributes,
-                listed -> sink.take(new Listed(
-                        listed.name(),
-                        listed.inode(),
-                        listed.type(),
-                        listed.cookie(),
-                        listed.entry() == null ? null : shown(listed.entry()))));
+                listed -> {
+                    var entry = listed.entry();
+                    return sink.take(new Listed(
+                            listed.name(),
+                            listed.inode(),
+                            listed.type(),
+                            listed.cookie(),
+                            entry == null ? null : shown(entry)));
+                });
     }
 
     @Override
