@@ -44,12 +44,13 @@ final class Doorway extends ServerTransportFilter implements InternalProtocolNeg
 
     private Doorway(Settings.Tls tls) throws SSLException {
         this.tls = tls;
-        this.inside = InternalProtocolNegotiators.serverTls(GrpcSslContexts.configure(SslContextBuilder.forServer(tls.keys()))
-                .trustManager(tls.trust())
-                .clientAuth(ClientAuth.REQUIRE)
-                .protocols("TLSv1.3")
-                .sessionCacheSize(1)
-                .build());
+        this.inside =
+                InternalProtocolNegotiators.serverTls(GrpcSslContexts.configure(SslContextBuilder.forServer(tls.keys()))
+                        .trustManager(tls.trust())
+                        .clientAuth(ClientAuth.REQUIRE)
+                        .protocols("TLSv1.3")
+                        .sessionCacheSize(1)
+                        .build());
     }
 
     /** Puts itself before a server that is being built. */

@@ -32,7 +32,8 @@ class StoreFuzzTest {
                     if (bytes.length < 20) return bytes;
                     var buffer = ByteBuffer.wrap(bytes);
                     buffer.putInt(12, bytes.length);
-                    buffer.putInt(bytes.length - 4, Checksums.crc(buffer.duplicate().limit(bytes.length - 4)));
+                    buffer.putInt(
+                            bytes.length - 4, Checksums.crc(buffer.duplicate().limit(bytes.length - 4)));
                     return bytes;
                 })
                 .run(
@@ -72,7 +73,13 @@ class StoreFuzzTest {
             var data = new byte[length];
             java.util.Arrays.fill(data, (byte) i);
             pack.put(data);
-            PackFormat.putRecordEnd(pack, start, new SliceId(i), length, new int[] {Checksums.tag(new SliceId(i), 0, data, 0, length)}, salt);
+            PackFormat.putRecordEnd(
+                    pack,
+                    start,
+                    new SliceId(i),
+                    length,
+                    new int[] {Checksums.tag(new SliceId(i), 0, data, 0, length)},
+                    salt);
         }
         var whole = new byte[pack.position()];
         pack.flip().get(whole);

@@ -70,7 +70,8 @@ public final class Fuzz {
         for (long seed = 1; seed <= SEEDS; seed++) once(decoder, seed, declared);
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(Long.getLong("fuzz.seconds", 0));
         long tried = 0;
-        for (long seed = new Random().nextLong(); System.nanoTime() < end; seed++, tried++) once(decoder, seed, declared);
+        for (long seed = new Random().nextLong(); System.nanoTime() < end; seed++, tried++)
+            once(decoder, seed, declared);
         if (tried > 0) System.out.println("fuzz " + name + ": " + tried + " more inputs");
     }
 

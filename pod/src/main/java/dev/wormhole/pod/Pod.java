@@ -505,12 +505,7 @@ final class Pod {
     }
 
     private static void learn(
-            PodLog log,
-            Peers peers,
-            Server server,
-            ClusterView cluster,
-            Admission admission,
-            Whereabouts whereabouts) {
+            PodLog log, Peers peers, Server server, ClusterView cluster, Admission admission, Whereabouts whereabouts) {
         for (var removed : admission.refresh(log.view())) {
             server.drop(removed);
             peers.forget(removed);

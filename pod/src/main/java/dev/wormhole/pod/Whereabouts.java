@@ -309,8 +309,7 @@ final class Whereabouts implements AutoCloseable {
                 try {
                     learn(pod, reply.body());
                 } catch (IOException nonsense) {
-                    LOG.log(Level.WARNING, "{0} does not say where it is: {1}", new Object[] {
-                        pod, nonsense.getMessage()
+                    LOG.log(Level.WARNING, "{0} does not say where it is: {1}", new Object[] {pod, nonsense.getMessage()
                     });
                 }
             }

@@ -25,8 +25,18 @@ import org.junit.jupiter.api.io.TempDir;
 final class CallsFuzzTest {
     private static PodState state(int number) {
         return new PodState(
-                new Incarnation(number), 77, 1 << 20, 1L << 40, 1L << 39, 4711, "/srv/wormhole", "/mnt",
-                PodState.Stage.READY, 200 << 20, 100_000, "");
+                new Incarnation(number),
+                77,
+                1 << 20,
+                1L << 40,
+                1L << 39,
+                4711,
+                "/srv/wormhole",
+                "/mnt",
+                PodState.Stage.READY,
+                200 << 20,
+                100_000,
+                "");
     }
 
     @Test
@@ -53,7 +63,8 @@ final class CallsFuzzTest {
     @Test
     void whereabouts() throws Exception {
         var to = Messages.writer();
-        new Whereabouts.Place(3L << 24 | 1, List.of("10.0.0.1:7420", "[2001:db8::1]:7420", "nas-1.local:7420")).write(to);
+        new Whereabouts.Place(3L << 24 | 1, List.of("10.0.0.1:7420", "[2001:db8::1]:7420", "nas-1.local:7420"))
+                .write(to);
         Fuzz.of("whereabouts", to.toBytes())
                 .run(
                         bytes -> {
@@ -130,9 +141,13 @@ final class CallsFuzzTest {
     /** Requests on the control socket, and the status that a leader sends, are JSON; it may be nested without end. */
     @Test
     void json() throws Exception {
-        var request = "{\"command\": \"status\", \"arguments\": {\"path\": \"/a\", \"yes\": true, \"n\": [1, 2.5e9, null]}}";
+        var request =
+                "{\"command\": \"status\", \"arguments\": {\"path\": \"/a\", \"yes\": true, \"n\": [1, 2.5e9, null]}}";
         var deep = "[".repeat(5000) + "{\"a\":".repeat(2000);
-        Fuzz.of("request on the control socket", request.getBytes(StandardCharsets.UTF_8), "{}".getBytes(StandardCharsets.UTF_8))
+        Fuzz.of(
+                        "request on the control socket",
+                        request.getBytes(StandardCharsets.UTF_8),
+                        "{}".getBytes(StandardCharsets.UTF_8))
                 .run(
                         bytes -> {
                             Json.text(Json.parse(new String(bytes, StandardCharsets.UTF_8)), "command");

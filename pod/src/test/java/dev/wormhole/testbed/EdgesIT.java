@@ -58,7 +58,8 @@ final class EdgesIT {
         var marker = "vertraulich: Gr\u00f6\u00dfe 4711 von Zeile ";
         var control = "this is sent in clear 20c7";
         var content = new StringBuilder();
-        for (int line = 0; content.length() < 3 << 20; line++) content.append(marker).append(line).append('\n');
+        for (int line = 0; content.length() < 3 << 20; line++)
+            content.append(marker).append(line).append('\n');
 
         var file = bed.root.resolve("traffic.pcap");
         var capture = on(1).capture(file);
@@ -85,7 +86,9 @@ final class EdgesIT {
                 .isEqualTo(count(file, (control + " " + name).getBytes(StandardCharsets.UTF_8)));
         for (var text : List.of(folder, "Kontoausz", marker, "vertraulich", "Zeile 1", ".small"))
             for (var charset : List.of(StandardCharsets.UTF_8, StandardCharsets.UTF_16LE, StandardCharsets.UTF_16BE))
-                assertThat(contains(file, text, charset)).as(text + " in " + charset).isFalse();
+                assertThat(contains(file, text, charset))
+                        .as(text + " in " + charset)
+                        .isFalse();
         Files.delete(file);
     }
 
@@ -144,8 +147,8 @@ final class EdgesIT {
     void whoKnocksStopsNobodyAndTakesNoMemory() throws Exception {
         var pids = List.of(on(1).pid(), on(2).pid());
         long before = resident(1) + resident(2);
-        var knocking = on(4).start(
-                Knocker.class, "6", "10.91.0.1:7420", "10.91.0.1:7421", "10.91.0.2:7420", "10.91.0.2:7421");
+        var knocking =
+                on(4).start(Knocker.class, "6", "10.91.0.1:7420", "10.91.0.1:7421", "10.91.0.2:7420", "10.91.0.2:7421");
         int written = 0;
         while (knocking.isAlive()) {
             var file = "during-" + written++;
@@ -164,7 +167,9 @@ final class EdgesIT {
         assertThat(resident(1) + resident(2) - before).as("memory taken").isLessThan(128 << 20);
         for (int number : new int[] {1, 2}) {
             var log = log(number);
-            assertThat(log).doesNotContain("ended by a bug").contains("the log's port refused", "the first port refused");
+            assertThat(log)
+                    .doesNotContain("ended by a bug")
+                    .contains("the log's port refused", "the first port refused");
             // One line in ten seconds for each port.
             assertThat(log.split("since this was last said", -1)).hasSizeLessThan(12);
         }
@@ -187,8 +192,10 @@ final class EdgesIT {
     void theRootOfOneMachineIsNotRootOnTheOthers() throws Exception {
         var on1 = on(1).mount.toString();
         var on3 = on(3).mount.toString();
-        Shell.sh(bed.root, "cd " + on1 + "; mkdir -m 777 shared; echo secret > shared/roots; chmod 600 shared/roots;"
-                + " echo hers > shared/hers; chown 4711:4711 shared/hers; chmod 640 shared/hers");
+        Shell.sh(
+                bed.root,
+                "cd " + on1 + "; mkdir -m 777 shared; echo secret > shared/roots; chmod 600 shared/roots;"
+                        + " echo hers > shared/hers; chown 4711:4711 shared/hers; chmod 640 shared/hers");
         Path file;
         try (var files = Files.walk(bed.root.resolve("config3"))) {
             file = files.filter(path -> path.toString().endsWith("pod-3.pod.toml"))
@@ -203,13 +210,16 @@ final class EdgesIT {
                         + "[mount]\nowner = \"me\"\nuser = \"daemon\"\nuid = 4242\ngid = 4242\n");
         on(3).up();
         try {
-            assertThat(Shell.sh(bed.root, "cd " + on3 + "/shared; stat -c '%n %U' roots hers").strip())
+            assertThat(Shell.sh(bed.root, "cd " + on3 + "/shared; stat -c '%n %U' roots hers")
+                            .strip())
                     .isEqualTo("roots nobody\nhers daemon");
-            var asRoot = Shell.run(
-                    bed.root, java.util.Map.of(), List.of("cat", on3 + "/shared/roots"));
+            var asRoot = Shell.run(bed.root, java.util.Map.of(), List.of("cat", on3 + "/shared/roots"));
             assertThat(asRoot.output()).contains("Permission denied").doesNotContain("secret");
             for (var attempt : List.of("chmod 666 roots", "chown daemon roots", "sh -c 'echo x > roots'"))
-                assertThat(Shell.run(bed.root, java.util.Map.of(), List.of("sh", "-c", "cd " + on3 + "/shared && " + attempt))
+                assertThat(Shell.run(
+                                        bed.root,
+                                        java.util.Map.of(),
+                                        List.of("sh", "-c", "cd " + on3 + "/shared && " + attempt))
                                 .status())
                         .as(attempt)
                         .isNotZero();
@@ -274,7 +284,9 @@ final class EdgesIT {
     private int leader() {
         var status = on(1).status();
         for (int number = 1; number <= PODS; number++)
-            if (Pattern.compile("\"leader\": \"pod-" + number + "\"").matcher(status).find()) return number;
+            if (Pattern.compile("\"leader\": \"pod-" + number + "\"")
+                    .matcher(status)
+                    .find()) return number;
         throw new AssertionError("no leader in " + status);
     }
 
