@@ -23,6 +23,7 @@ import org.apache.ratis.thirdparty.io.netty.channel.ChannelInboundHandlerAdapter
 import org.apache.ratis.thirdparty.io.netty.handler.ssl.ClientAuth;
 import org.apache.ratis.thirdparty.io.netty.handler.ssl.SslContextBuilder;
 import org.apache.ratis.thirdparty.io.netty.util.AsciiString;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Stands before gRPC's TLS at the log's port. Ratis would let anybody open any number of connections, each for two minutes, and
@@ -43,12 +44,13 @@ final class Doorway extends ServerTransportFilter implements InternalProtocolNeg
 
     private Doorway(Settings.Tls tls) throws SSLException {
         this.tls = tls;
-        this.inside = InternalProtocolNegotiators.serverTls(GrpcSslContexts.configure(SslContextBuilder.forServer(tls.keys()))
-                .trustManager(tls.trust())
-                .clientAuth(ClientAuth.REQUIRE)
-                .protocols("TLSv1.3")
-                .sessionCacheSize(1)
-                .build());
+        this.inside =
+                InternalProtocolNegotiators.serverTls(GrpcSslContexts.configure(SslContextBuilder.forServer(tls.keys()))
+                        .trustManager(tls.trust())
+                        .clientAuth(ClientAuth.REQUIRE)
+                        .protocols("TLSv1.3")
+                        .sessionCacheSize(1)
+                        .build());
     }
 
     /** Puts itself before a server that is being built. */
@@ -92,15 +94,15 @@ final class Doorway extends ServerTransportFilter implements InternalProtocolNeg
     private void admit(Channel channel) {
         SocketAddress from = channel.remoteAddress();
         if (from == null) { // gone already
-            channel.close();
+            var unused = channel.close();
             return;
         }
         byAddress.put(from, channel);
         newcomers.add(channel, host(from)).ifPresent(oldest -> {
             refused(oldest.remoteAddress(), "too many connections that show no certificate");
-            oldest.close();
+            var unused = oldest.close();
         });
-        channel.closeFuture().addListener(_ -> {
+        var unused = channel.closeFuture().addListener(_ -> {
             byAddress.remove(from, channel);
             if (newcomers.remove(channel)) refused(from, "no TLS connection with a member's certificate came of it");
         });
@@ -115,7 +117,7 @@ final class Doorway extends ServerTransportFilter implements InternalProtocolNeg
         return attributes;
     }
 
-    private void refused(@org.jspecify.annotations.Nullable SocketAddress from, String reason) {
+    private void refused(@Nullable SocketAddress from, String reason) {
         tls.refused().accept(String.valueOf(from), reason);
     }
 

@@ -77,18 +77,22 @@ public record StoreHeader(
         long generation = bytes.getLong();
         long storeToken = bytes.getLong();
         long startCount = bytes.getLong();
-        var incarnation = new Incarnation(bytes.getInt());
+        int number = bytes.getInt();
         int volumeNumber = Short.toUnsignedInt(bytes.getShort());
         byte[] name = new byte[Short.toUnsignedInt(bytes.getShort())];
         if (name.length != size - FIXED_BYTES - 4) throw new IOException("the store's header is damaged: name");
         bytes.get(name);
-        return Optional.of(new StoreHeader(
-                new String(name, StandardCharsets.UTF_8),
-                networkId,
-                generation,
-                incarnation,
-                storeToken,
-                startCount,
-                volumeNumber));
+        try {
+            return Optional.of(new StoreHeader(
+                    new String(name, StandardCharsets.UTF_8),
+                    networkId,
+                    generation,
+                    new Incarnation(number),
+                    storeToken,
+                    startCount,
+                    volumeNumber));
+        } catch (IllegalArgumentException e) {
+            throw new IOException("the store's header is damaged: " + e.getMessage(), e);
+        }
     }
 }

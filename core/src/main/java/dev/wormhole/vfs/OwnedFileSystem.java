@@ -129,7 +129,8 @@ public final class OwnedFileSystem implements FileSystem {
     private boolean mayNotTake(InodeId directory, FileName name) throws IOException, InterruptedException {
         if (!(inner.attributes(directory, 0) instanceof Answer.Ok<Stat>(var of))) return false;
         if (mayNot(of.attributes(), WRITE | SEARCH)) return true;
-        if ((of.attributes().permissions() & 01000) == 0 || owners.hasUser(of.attributes().uid())) return false;
+        if ((of.attributes().permissions() & 01000) == 0
+                || owners.hasUser(of.attributes().uid())) return false;
         if (!(inner.lookup(directory, name) instanceof Answer.Ok<Entry>(var entry))) return false;
         inner.forget(entry.attributes().inode(), 1);
         return !owners.hasUser(entry.attributes().uid());
@@ -215,10 +216,10 @@ public final class OwnedFileSystem implements FileSystem {
             throws IOException, InterruptedException {
         if (mayNot(directory, WRITE | SEARCH)) return denied();
         // A device belongs to whoever may open it: not to a machine that is not root in the network.
-        if ((type == FileType.CHARACTER_DEVICE || type == FileType.BLOCK_DEVICE)
-                && owners.userThere(0) != 0) return forbidden();
-        return entry(inner.make(
-                there(caller), directory, name, type, withoutSetIds(type, permissions), device, target));
+        if ((type == FileType.CHARACTER_DEVICE || type == FileType.BLOCK_DEVICE) && owners.userThere(0) != 0)
+            return forbidden();
+        return entry(
+                inner.make(there(caller), directory, name, type, withoutSetIds(type, permissions), device, target));
     }
 
     @Override
@@ -361,16 +362,15 @@ public final class OwnedFileSystem implements FileSystem {
     @Override
     public Answer<Void> list(long handle, long afterCookie, boolean attributes, ListingSink sink)
             throws IOException, InterruptedException {
-        return inner.list(
-                handle,
-                afterCookie,
-                attributes,
-                listed -> sink.take(new Listed(
-                        listed.name(),
-                        listed.inode(),
-                        listed.type(),
-                        listed.cookie(),
-                        listed.entry() == null ? null : shown(listed.entry()))));
+        return inner.list(handle, afterCookie, attributes, listed -> {
+            var entry = listed.entry();
+            return sink.take(new Listed(
+                    listed.name(),
+                    listed.inode(),
+                    listed.type(),
+                    listed.cookie(),
+                    entry == null ? null : shown(entry)));
+        });
     }
 
     @Override

@@ -17,7 +17,10 @@ public final class Owners {
     private static final int ROOT = 0;
 
     /** Users and groups alike. */
-    private record Ids(Map<Integer, Integer> toNetwork, Map<Integer, Integer> toHere, @Nullable Integer all) {
+    private record Ids(
+            Map<Integer, Integer> toNetwork,
+            Map<Integer, Integer> toHere,
+            @Nullable Integer all) {
         static Ids of(Map<Integer, Integer> toNetwork, boolean root) {
             var toHere = new HashMap<Integer, Integer>();
             toNetwork.forEach((here, network) -> {

@@ -75,7 +75,8 @@ class OwnedFileSystemTest {
 
     private static InodeId make(FileSystem files, FileSystem.Caller caller, String name, int permissions)
             throws Exception {
-        var made = ok(files.create(caller, InodeId.ROOT, FileName.of(name), permissions, Program.O_RDWR | Program.O_CREAT));
+        var made = ok(
+                files.create(caller, InodeId.ROOT, FileName.of(name), permissions, Program.O_RDWR | Program.O_CREAT));
         ok(files.flush(made.opened().handle()));
         files.release(made.opened().handle());
         return made.entry().attributes().inode();
@@ -100,7 +101,10 @@ class OwnedFileSystemTest {
         var theirs = given("theirs", OTHER, 2002, 0640);
         assertThat(in(files, theirs).uid()).isEqualTo(ME);
         assertThat(in(files, theirs).gid()).isEqualTo(ME);
-        assertThat(ok(files.lookup(InodeId.ROOT, FileName.of("theirs"))).attributes().uid()).isEqualTo(ME);
+        assertThat(ok(files.lookup(InodeId.ROOT, FileName.of("theirs")))
+                        .attributes()
+                        .uid())
+                .isEqualTo(ME);
 
         var mine = make(files, USER, "mine", 0644);
         assertThat(in(plain, mine).uid()).isEqualTo(MINE);
@@ -147,8 +151,10 @@ class OwnedFileSystemTest {
         var made = make(files, ROOT, "made", 06755);
         assertThat(in(plain, made).uid()).isEqualTo(Owners.NOBODY);
         assertThat(in(plain, made).permissions()).isEqualTo(0755);
-        refusedWith(Errno.EPERM, () -> files.make(
-                ROOT, InodeId.ROOT, FileName.of("disk"), FileType.BLOCK_DEVICE, 0666, 0x801, new byte[0]));
+        refusedWith(
+                Errno.EPERM,
+                () -> files.make(
+                        ROOT, InodeId.ROOT, FileName.of("disk"), FileType.BLOCK_DEVICE, 0666, 0x801, new byte[0]));
     }
 
     @Test

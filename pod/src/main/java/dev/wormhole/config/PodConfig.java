@@ -59,7 +59,9 @@ public record PodConfig(
 
         /** Whether pods of other machines reach it at all. */
         public boolean isOnANetwork() {
-            return !listen.host().startsWith("127.") && !listen.host().equals("::1") && !listen.host().equals("localhost");
+            return !listen.host().startsWith("127.")
+                    && !listen.host().equals("::1")
+                    && !listen.host().equals("localhost");
         }
     }
 
@@ -194,7 +196,17 @@ public record PodConfig(
     /** A pod as an empty file declares it, with these few things given. */
     public static PodConfig of(String name, Optional<Path> mount, Path store, HostPort listen) {
         return new PodConfig(
-                new Pod(name, Optional.empty(), Role.STORAGE, Presence.ALWAYS, "", mount, listen, List.of(), true, store),
+                new Pod(
+                        name,
+                        Optional.empty(),
+                        Role.STORAGE,
+                        Presence.ALWAYS,
+                        "",
+                        mount,
+                        listen,
+                        List.of(),
+                        true,
+                        store),
                 new Storage(Long.MAX_VALUE, KeepFree.DEFAULT, Optional.empty(), List.of()),
                 new Cache(new Size(0), Reads.STREAM, Optional.empty(), Writes.LOCAL),
                 List.of(),
@@ -335,18 +347,27 @@ public record PodConfig(
         only(section, owner, Owner.ME, "user", "uid", "gid");
         only(section, owner, Owner.NAMES, "users", "groups");
         if (owner == Owner.SAME && section.has("root"))
-            section.note("root", "key mount.root is for mount.owner = \"me\" or \"names\": now root is the same everywhere");
+            section.note(
+                    "root", "key mount.root is for mount.owner = \"me\" or \"names\": now root is the same everywhere");
         if (!mount.root) {
             for (var key : List.of("uid", "gid"))
                 if ((key.equals("uid") ? mount.uid : mount.gid).equals(Optional.of(0)))
-                    section.note(key, "key mount." + key + " = 0 is root in the network; if that is meant: mount.root = true");
+                    section.note(
+                            key,
+                            "key mount." + key + " = 0 is root in the network; if that is meant: mount.root = true");
             mount.users.forEach((name, number) -> {
                 if (number == 0)
-                    section.note("users", "key mount.users." + name + " = 0 is root in the network; if that is meant: mount.root = true");
+                    section.note(
+                            "users",
+                            "key mount.users." + name
+                                    + " = 0 is root in the network; if that is meant: mount.root = true");
             });
             mount.groups.forEach((name, number) -> {
                 if (number == 0)
-                    section.note("groups", "key mount.groups." + name + " = 0 is root's in the network; if that is meant: mount.root = true");
+                    section.note(
+                            "groups",
+                            "key mount.groups." + name
+                                    + " = 0 is root's in the network; if that is meant: mount.root = true");
             });
         }
         return mount;
@@ -357,8 +378,8 @@ public record PodConfig(
             if (given != with && section.has(key))
                 section.note(
                         key,
-                        "key mount." + key + " is for mount.owner = \"" + Words.of(with) + "\", not \"" + Words.of(given)
-                                + "\"");
+                        "key mount." + key + " is for mount.owner = \"" + Words.of(with) + "\", not \""
+                                + Words.of(given) + "\"");
     }
 
     private static Limits limits(TomlSection section) {
@@ -449,7 +470,8 @@ public record PodConfig(
                 "freeze (read only) | stop (errors), when the network is lost");
         toml.value("after", Durations.format(disconnected.after), "without it");
         toml.table("mount");
-        toml.value("owner", Words.of(mount.owner), "same | me (all files are one user's here) | names (see the manual)");
+        toml.value(
+                "owner", Words.of(mount.owner), "same | me (all files are one user's here) | names (see the manual)");
         mount.user.ifPresent(user -> toml.value("user", user, "whose they are here"));
         mount.uid.ifPresent(uid -> toml.value("uid", uid, "whose new files are in the network"));
         mount.gid.ifPresent(gid -> toml.value("gid", gid, ""));

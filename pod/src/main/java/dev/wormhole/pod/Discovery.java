@@ -75,8 +75,11 @@ final class Discovery implements AutoCloseable {
             var number = from.getInt();
             var port = Short.toUnsignedInt(from.getShort());
             var sequence = from.getLong();
-            if (number < 1 || number > dev.wormhole.model.Ids.ALLOCATOR_MAX || port == 0 || port == 65535 || sequence < 0)
-                return Optional.empty();
+            if (number < 1
+                    || number > dev.wormhole.model.Ids.ALLOCATOR_MAX
+                    || port == 0
+                    || port == 65535
+                    || sequence < 0) return Optional.empty();
             return Optional.of(new Hello(tag, new Incarnation(number), port, sequence));
         }
     }
@@ -207,7 +210,8 @@ final class Discovery implements AutoCloseable {
                 if (read++ >= RATE_MAX) continue;
                 var from = packet.getAddress();
                 Hello.decode(ByteBuffer.wrap(packet.getData(), 0, packet.getLength()))
-                        .filter(hello -> Arrays.equals(hello.tag(), tag) && !hello.pod().equals(self))
+                        .filter(hello ->
+                                Arrays.equals(hello.tag(), tag) && !hello.pod().equals(self))
                         .ifPresent(hello -> hint.accept(hello.pod(), address(from, hello.port())));
             } catch (IOException e) {
                 if (closed) return;

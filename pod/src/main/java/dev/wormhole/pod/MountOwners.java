@@ -30,8 +30,8 @@ final class MountOwners {
     private static Owners me(PodConfig.Mount mount) throws IOException {
         var user = mount.user().isPresent()
                 ? Users.user(mount.user().get())
-                        .orElseThrow(() -> new IOException("key mount.user = \""
-                                + mount.user().get() + "\": this machine has no such user"))
+                        .orElseThrow(() -> new IOException(
+                                "key mount.user = \"" + mount.user().get() + "\": this machine has no such user"))
                 : new Users.User(own("unix:uid"), own("unix:gid"));
         return Owners.one(
                 user.uid(),

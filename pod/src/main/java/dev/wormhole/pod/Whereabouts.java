@@ -108,6 +108,9 @@ final class Whereabouts implements AutoCloseable {
     /** Members that said, after the log's last word, that they are elsewhere. */
     private final Map<Incarnation, Place> told = new HashMap<>();
 
+    /** The newest step heard of each. */
+    private final Map<Incarnation, Long> steps = new HashMap<>();
+
     private final Map<Incarnation, String> hints = new HashMap<>();
     private final Map<Incarnation, Telling> tellings = new HashMap<>();
     private long movedNanos = System.nanoTime();
@@ -179,19 +182,24 @@ final class Whereabouts implements AutoCloseable {
         }
         recorded = now;
         told.keySet().retainAll(now.keySet());
+        steps.keySet().retainAll(now.keySet());
         hints.keySet().retainAll(now.keySet());
         tellings.keySet().retainAll(now.keySet());
         for (var pod : now.keySet()) tellAddresses(pod);
     }
 
     /** A member's own word, or what another one heard from it. */
-    private synchronized void told(Incarnation pod, Place place) {
+    private synchronized void told(Incarnation pod, Place place, boolean byItself) {
         if (pod.equals(self) || !recorded.containsKey(pod)) return;
+        // What others heard may be long past; its own word counts again when an older entry of the log came in between.
+        long newest = steps.getOrDefault(pod, -1L);
+        if (place.sequence() < newest || place.sequence() == newest && !byItself) return;
+        steps.put(pod, place.sequence());
         var known = told.get(pod);
-        if (known != null && known.sequence() >= place.sequence()) return;
-        told.put(pod, place);
-        if (!place.addresses().equals(known == null ? recorded.get(pod) : known.addresses()))
-            LOG.info(pod + " is at " + String.join(", ", place.addresses()) + " now");
+        if (place.addresses().equals(known == null ? recorded.get(pod) : known.addresses())) return;
+        if (place.addresses().equals(recorded.get(pod))) told.remove(pod);
+        else told.put(pod, place);
+        LOG.info(pod + " is at " + String.join(", ", place.addresses()) + " now");
         tellAddresses(pod);
     }
 
@@ -301,8 +309,7 @@ final class Whereabouts implements AutoCloseable {
                 try {
                     learn(pod, reply.body());
                 } catch (IOException nonsense) {
-                    LOG.log(Level.WARNING, "{0} does not say where it is: {1}", new Object[] {
-                        pod, nonsense.getMessage()
+                    LOG.log(Level.WARNING, "{0} does not say where it is: {1}", new Object[] {pod, nonsense.getMessage()
                     });
                 }
             }
@@ -343,8 +350,8 @@ final class Whereabouts implements AutoCloseable {
         var place = Place.read(reader);
         var others = reader.getList(PLACES_MAX, one -> new Heard(one.getIncarnation(), Place.read(one)));
         reader.end();
-        told(from, place);
-        for (var other : others) if (!other.pod().equals(from)) told(other.pod(), other.place());
+        told(from, place, true);
+        for (var other : others) if (!other.pod().equals(from)) told(other.pod(), other.place(), false);
     }
 
     private void recordIfMoved() {

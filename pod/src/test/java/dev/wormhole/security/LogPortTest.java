@@ -187,7 +187,8 @@ final class LogPortTest {
     /** Each is counted, once. */
     private void awaitRefused(int count) {
         var end = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
-        while (refused.get() < count && System.nanoTime() < end) java.util.concurrent.locks.LockSupport.parkNanos(5_000_000);
+        while (refused.get() < count && System.nanoTime() < end)
+            java.util.concurrent.locks.LockSupport.parkNanos(5_000_000);
         assertThat(refused.get()).isGreaterThanOrEqualTo(count).isLessThanOrEqualTo(sockets.size());
     }
 
@@ -267,8 +268,8 @@ final class LogPortTest {
                 new KeyManager[] {new PodKeyManager(() -> Optional.of(NETWORK.credentials(2)))},
                 new TrustManager[] {PodTrust.pinned(new byte[0], InstantSource.system())},
                 null);
-        try (var socket = (SSLSocket)
-                context.getSocketFactory().createSocket(address.getAddress(), address.getPort())) {
+        try (var socket =
+                (SSLSocket) context.getSocketFactory().createSocket(address.getAddress(), address.getPort())) {
             socket.setEnabledProtocols(new String[] {protocol});
             var parameters = socket.getSSLParameters();
             parameters.setApplicationProtocols(new String[] {"h2"});

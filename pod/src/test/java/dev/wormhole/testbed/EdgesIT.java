@@ -58,7 +58,8 @@ final class EdgesIT {
         var marker = "vertraulich: Gr\u00f6\u00dfe 4711 von Zeile ";
         var control = "this is sent in clear 20c7";
         var content = new StringBuilder();
-        for (int line = 0; content.length() < 3 << 20; line++) content.append(marker).append(line).append('\n');
+        for (int line = 0; content.length() < 3 << 20; line++)
+            content.append(marker).append(line).append('\n');
 
         var file = bed.root.resolve("traffic.pcap");
         var capture = on(1).capture(file);
@@ -85,7 +86,9 @@ final class EdgesIT {
                 .isEqualTo(count(file, (control + " " + name).getBytes(StandardCharsets.UTF_8)));
         for (var text : List.of(folder, "Kontoausz", marker, "vertraulich", "Zeile 1", ".small"))
             for (var charset : List.of(StandardCharsets.UTF_8, StandardCharsets.UTF_16LE, StandardCharsets.UTF_16BE))
-                assertThat(contains(file, text, charset)).as(text + " in " + charset).isFalse();
+                assertThat(contains(file, text, charset))
+                        .as(text + " in " + charset)
+                        .isFalse();
         Files.delete(file);
     }
 
@@ -144,8 +147,8 @@ final class EdgesIT {
     void whoKnocksStopsNobodyAndTakesNoMemory() throws Exception {
         var pids = List.of(on(1).pid(), on(2).pid());
         long before = resident(1) + resident(2);
-        var knocking = on(4).start(
-                Knocker.class, "6", "10.91.0.1:7420", "10.91.0.1:7421", "10.91.0.2:7420", "10.91.0.2:7421");
+        var knocking =
+                on(4).start(Knocker.class, "6", "10.91.0.1:7420", "10.91.0.1:7421", "10.91.0.2:7420", "10.91.0.2:7421");
         int written = 0;
         while (knocking.isAlive()) {
             var file = "during-" + written++;
@@ -164,7 +167,9 @@ final class EdgesIT {
         assertThat(resident(1) + resident(2) - before).as("memory taken").isLessThan(128 << 20);
         for (int number : new int[] {1, 2}) {
             var log = log(number);
-            assertThat(log).doesNotContain("ended by a bug").contains("the log's port refused", "the first port refused");
+            assertThat(log)
+                    .doesNotContain("ended by a bug")
+                    .contains("the log's port refused", "the first port refused");
             // One line in ten seconds for each port.
             assertThat(log.split("since this was last said", -1)).hasSizeLessThan(12);
         }
@@ -179,11 +184,65 @@ final class EdgesIT {
         return Files.readString(on(number).store.resolve("log/pod.log"));
     }
 
+    // ---- whose the files are
+
+    /** Machine 3 becomes one where all is one user's: its root is nobody in the network, its user is a number of the network. */
+    @Test
+    @Order(4)
+    void theRootOfOneMachineIsNotRootOnTheOthers() throws Exception {
+        var on1 = on(1).mount.toString();
+        var on3 = on(3).mount.toString();
+        Shell.sh(
+                bed.root,
+                "cd " + on1 + "; mkdir -m 777 shared; echo secret > shared/roots; chmod 600 shared/roots;"
+                        + " echo hers > shared/hers; chown 4711:4711 shared/hers; chmod 640 shared/hers");
+        Path file;
+        try (var files = Files.walk(bed.root.resolve("config3"))) {
+            file = files.filter(path -> path.toString().endsWith("pod-3.pod.toml"))
+                    .findFirst()
+                    .orElseThrow();
+        }
+        var before = Files.readString(file);
+        on(3).down();
+        Files.writeString(
+                file,
+                before.replaceAll("(?s)\\[mount\\].*", "")
+                        + "[mount]\nowner = \"me\"\nuser = \"daemon\"\nuid = 4242\ngid = 4242\n");
+        on(3).up();
+        try {
+            assertThat(Shell.sh(bed.root, "cd " + on3 + "/shared; stat -c '%n %U' roots hers")
+                            .strip())
+                    .isEqualTo("roots nobody\nhers daemon");
+            var asRoot = Shell.run(bed.root, java.util.Map.of(), List.of("cat", on3 + "/shared/roots"));
+            assertThat(asRoot.output()).contains("Permission denied").doesNotContain("secret");
+            for (var attempt : List.of("chmod 666 roots", "chown daemon roots", "sh -c 'echo x > roots'"))
+                assertThat(Shell.run(
+                                        bed.root,
+                                        java.util.Map.of(),
+                                        List.of("sh", "-c", "cd " + on3 + "/shared && " + attempt))
+                                .status())
+                        .as(attempt)
+                        .isNotZero();
+            Shell.sh(
+                    bed.root,
+                    "cd " + on3 + "/shared; cp /bin/true byroot; chmod 4755 byroot; cat hers;"
+                            + " setpriv --reuid=daemon --regid=daemon --clear-groups sh -c 'echo x > mine; echo more >> hers'");
+            assertThat(Shell.sh(bed.root, "cd " + on1 + "/shared; stat -c '%n %u %g %a' byroot mine hers roots")
+                            .strip())
+                    .isEqualTo("byroot 65534 65534 755\nmine 4242 4242 644\nhers 4711 4711 640\nroots 0 0 600");
+            assertThat(on(1).mount.resolve("shared/hers")).hasContent("hers\nmore");
+        } finally {
+            on(3).down();
+            Files.writeString(file, before);
+            on(3).up();
+        }
+    }
+
     // ---- who moves
 
     /** A machine's address changes under its pod, as DHCP may do at any time. */
     @Test
-    @Order(4)
+    @Order(5)
     void aPodThatRoamsIsFoundAgain() throws Exception {
         arrives(1, 3, "before");
         on(3).move("10.91.0.103");
@@ -194,7 +253,7 @@ final class EdgesIT {
 
     /** The one that the others follow, too. */
     @Test
-    @Order(5)
+    @Order(6)
     void aLeaderThatRoamsIsFoundAgain() throws Exception {
         int leader = leader();
         on(leader).move("10.91.0." + (110 + leader));
@@ -203,7 +262,7 @@ final class EdgesIT {
 
     /** A machine comes back at another address than it left from. */
     @Test
-    @Order(6)
+    @Order(7)
     void aPodThatComesBackElsewhereIsFoundAgain() throws Exception {
         on(2).down();
         on(2).move("10.91.0.122");
@@ -214,18 +273,20 @@ final class EdgesIT {
 
     /** All machines get new addresses at once: nobody knows where anybody is, and they share a local network. */
     @Test
-    @Order(7)
+    @Order(8)
     void podsThatAllMovedAtOnceFindEachOtherOnTheLocalNetwork() throws Exception {
         for (int number = 1; number <= PODS; number++) on(number).kill();
         for (int number = 1; number <= PODS; number++) on(number).move("10.91.0." + (140 + number));
-        bed.all(Testbed.Machine::up, List.of(on(1), on(2), on(3)));
+        Testbed.all(Testbed.Machine::up, List.of(on(1), on(2), on(3)));
         for (int number = 1; number <= PODS; number++) arrives(number, number % PODS + 1, "all-moved-" + number);
     }
 
     private int leader() {
         var status = on(1).status();
         for (int number = 1; number <= PODS; number++)
-            if (Pattern.compile("\"leader\": \"pod-" + number + "\"").matcher(status).find()) return number;
+            if (Pattern.compile("\"leader\": \"pod-" + number + "\"")
+                    .matcher(status)
+                    .find()) return number;
         throw new AssertionError("no leader in " + status);
     }
 

@@ -154,16 +154,30 @@ final class Testbed implements AutoCloseable {
 
         /** The machine's address changes: what was open at the old one falls silent. */
         void move(String to) {
-            Shell.sh(root, "ip -n " + namespace + " addr del " + ip + "/24 dev e0; ip -n " + namespace + " addr add "
-                    + to + "/24 dev e0");
+            Shell.sh(
+                    root,
+                    "ip -n " + namespace + " addr del " + ip + "/24 dev e0; ip -n " + namespace + " addr add " + to
+                            + "/24 dev e0");
             ip = to;
         }
 
         /** Writes what this machine sends and gets into a file, until it is ended; returns once it does. */
         Process capture(Path file) throws IOException {
             var process = new ProcessBuilder(
-                            "nsenter", "--net=/run/netns/" + tag + "s", "tcpdump", "-i", "p" + number, "-s", "0", "-U",
-                            "-B", "32768", "-Z", "root", "-w", file.toString())
+                            "nsenter",
+                            "--net=/run/netns/" + tag + "s",
+                            "tcpdump",
+                            "-i",
+                            "p" + number,
+                            "-s",
+                            "0",
+                            "-U",
+                            "-B",
+                            "32768",
+                            "-Z",
+                            "root",
+                            "-w",
+                            file.toString())
                     .redirectErrorStream(true)
                     .redirectOutput(root.resolve("tcpdump.out").toFile())
                     .start();
