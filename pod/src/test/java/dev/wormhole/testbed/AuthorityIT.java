@@ -234,4 +234,30 @@ final class AuthorityIT {
         await("it is certified by the new one", 20, () -> shown(2).get("pod-3") == 3);
         assertThat(ask(1, "audit").output()).contains("let back");
     }
+
+    /** Nothing can be decided before some are let back: the administrator's pod certifies itself, and goes by what it knew. */
+    @Test
+    @Order(4)
+    void aNetworkThatSleptAsAWholeWakesAgain() throws Exception {
+        Testbed.all(Testbed.Machine::down, bed.machines);
+        long slept = System.currentTimeMillis();
+        Files.delete(on(2).store.resolve("keys/authority.key")); // the second one cannot help itself
+        await("all certificates have expired", 20, () -> System.currentTimeMillis() > slept + 11_000);
+        var ups = bed.machines.stream()
+                .map(machine -> CompletableFuture.supplyAsync(() -> machine.wormhole("up", machine.name), task -> Thread.ofPlatform().start(task)))
+                .toList();
+        for (var name : List.of("pod-2", "pod-3"))
+            await(name + " is let back", 60, () -> ask(1, "approve", name).status() == 0);
+        for (var up : ups) up.get(60, TimeUnit.SECONDS).orFail("up");
+        await("it writes again", 60, () -> {
+            try {
+                Files.writeString(on(2).mount.resolve("awake"), "awake");
+                return true;
+            } catch (IOException notYet) {
+                return false;
+            }
+        });
+        assertThat(on(3).mount.resolve("awake")).hasContent("awake");
+        assertThat(on(1).mount.resolve("before")).hasContent("before it slept");
+    }
 }
