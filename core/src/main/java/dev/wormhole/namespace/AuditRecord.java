@@ -21,7 +21,8 @@ public record AuditRecord(long sequence, long nanos, String by, Act act, String 
         REMOVED,
         MADE_ADMINISTRATOR,
         MADE_ORDINARY,
-        CONFIGURED
+        CONFIGURED,
+        REFORMED
     }
 
     private static final Act[] ACTS = Act.values();

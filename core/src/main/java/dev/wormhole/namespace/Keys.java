@@ -35,6 +35,9 @@ final class Keys {
     static final char INVITATION = 'c';
     static final char POD_KEY = 'f';
     static final char AUDIT = 'r';
+    /** Re-formings, by the generation that each began. */
+    static final char REFORMED = 'R';
+
     static final char META = 'm';
 
     /** Applied index and digest: the only row that is not part of the digest. */

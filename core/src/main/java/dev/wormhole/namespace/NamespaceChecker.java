@@ -18,6 +18,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -436,6 +437,11 @@ public final class NamespaceChecker {
             if (Rows.opaqueValue(row).length != 32) found("the key of p" + Keys.id(key, 0) + " is no hash");
             if (table.get(Keys.of(Keys.POD, Keys.id(key, 0))) == null)
                 found("the key of p" + Keys.id(key, 0) + ", which is no member");
+        });
+        long generation = Rows.number(Objects.requireNonNull(table.get(Keys.GENERATION)), 0);
+        each(Keys.REFORMED, (key, row) -> {
+            if (Keys.id(key, 0) > generation) found("generation " + Keys.id(key, 0) + " is not the state's, nor before it");
+            if (Rows.opaqueValue(row).length == 0) found("nothing is known of generation " + Keys.id(key, 0));
         });
         byte[] audited = table.get(Keys.AUDITED);
         long acts = audited == null ? 0 : Rows.number(audited, 0);

@@ -48,7 +48,8 @@ public record NetworkConfig(
     /**
      * @param name 1-63 of [a-z0-9-], unique on every machine that takes part
      * @param pods where pods of the network are found
-     * @param profile, adminPods, maxSize not available yet: empty
+     * @param adminPods names of the administrators' pods; empty to leave that to commands
+     * @param profile, maxSize not available yet: empty
      * @param join who may add a pod
      */
     public record Network(
@@ -213,7 +214,6 @@ public record NetworkConfig(
                 section.list("pods", NetworkConfig::seed, "HOST:PORT or dns:NAME"),
                 section.optional("max_size", Size::parse, "a size such as \"20TB\""));
         section.notYet("profile", true);
-        section.notYet("admin_pods", !network.adminPods.isEmpty());
         section.notYet("max_size", true);
         return network;
     }

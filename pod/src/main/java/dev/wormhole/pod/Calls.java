@@ -40,6 +40,9 @@ final class Calls {
     /** An administrator's yes or no to one of them. */
     static final int DECIDE = Kinds.KINDS_FREE + 12;
 
+    /** Which generations follow each other, between pods of any. Open to strangers. */
+    static final int GENERATION = Kinds.KINDS_FREE + 32;
+
     static final int NOT_LEADER = PeerRefused.CODES_FREE;
     /** The pod asked cannot certify others. */
     static final int NO_AUTHORITY = PeerRefused.CODES_FREE + 1;
