@@ -42,8 +42,7 @@ class FormerLogTest {
     private RaftLog open(Path storage, UUID of, RegisterApplier applier) throws IOException, InterruptedException {
         leaders.clear();
         InetSocketAddress address = new InetSocketAddress(InetAddress.getLoopbackAddress(), Testbed.freePort());
-        var settings = Settings.of(
-                        storage, of, new Member(new Incarnation(7), address), address, Settings.Start.FOUND)
+        var settings = Settings.of(storage, of, new Member(new Incarnation(7), address), address, Settings.Start.FOUND)
                 .with(new Settings.Sizes(256 << 10, 256 << 10, 100_000, 1 << 20, 20, 10, 64 << 20));
         var log = RaftLog.open(settings, applier);
         while (!leaders.take().equals(Optional.of(new Incarnation(7)))) {}
@@ -119,14 +118,16 @@ class FormerLogTest {
         }
         applier.table.close();
         try (var segments = Files.list(storage.resolve(group.toString()).resolve("current"))) {
-            for (Path segment : segments.filter(each -> each.getFileName().toString().matches("log_0.*")).toList())
-                Files.delete(segment);
+            for (Path segment : segments.filter(
+                            each -> each.getFileName().toString().matches("log_0.*"))
+                    .toList()) Files.delete(segment);
         }
         var empty = applier("empty");
         assertThatThrownBy(() -> FormerLog.replay(storage, group, empty))
                 .isInstanceOf(IOException.class)
                 .hasMessageContaining("has nothing between");
-        assertThatThrownBy(() -> FormerLog.begin(directory, next, empty.table)).hasMessageContaining("without an entry");
+        assertThatThrownBy(() -> FormerLog.begin(directory, next, empty.table))
+                .hasMessageContaining("without an entry");
         empty.table.close();
     }
 }

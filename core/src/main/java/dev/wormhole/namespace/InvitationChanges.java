@@ -96,7 +96,8 @@ final class InvitationChanges {
         if (c.replaces() && (c.name().isEmpty() || c.uses() != 1)) return refused(Errno.EINVAL);
         if (state.get(key(c.token())) != null) return refused(Errno.EEXIST);
         if (forgetExpired(c.nowMillis()) >= Invitation.COUNT_MAX) return refused(Errno.ENOSPC);
-        var made = new Invitation(c.token(), c.uses(), c.expiresMillis(), c.asAdministrator(), c.replaces(), c.name(), proposer);
+        var made = new Invitation(
+                c.token(), c.uses(), c.expiresMillis(), c.asAdministrator(), c.replaces(), c.name(), proposer);
         state.put(key(c.token()), made.encode());
         return DONE;
     }

@@ -440,7 +440,8 @@ public final class NamespaceChecker {
         });
         long generation = Rows.number(Objects.requireNonNull(table.get(Keys.GENERATION)), 0);
         each(Keys.REFORMED, (key, row) -> {
-            if (Keys.id(key, 0) > generation) found("generation " + Keys.id(key, 0) + " is not the state's, nor before it");
+            if (Keys.id(key, 0) > generation)
+                found("generation " + Keys.id(key, 0) + " is not the state's, nor before it");
             if (Rows.opaqueValue(row).length == 0) found("nothing is known of generation " + Keys.id(key, 0));
         });
         byte[] audited = table.get(Keys.AUDITED);

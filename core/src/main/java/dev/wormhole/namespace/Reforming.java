@@ -55,8 +55,7 @@ public record Reforming(
     public void apply(Table table) {
         TableView.Heads heads = TableView.read(table);
         if (number(generation) != number(heads.generation()) + 1)
-            throw new IllegalArgumentException(
-                    "generation " + generation + " does not follow " + heads.generation());
+            throw new IllegalArgumentException("generation " + generation + " does not follow " + heads.generation());
         if (!heads.pods().containsKey(by.number()) || dropped.contains(by))
             throw new IllegalArgumentException(by + " is no member that stays");
         var state = new Working(table, heads.appliedIndex(), nanos, heads.pods(), heads.totals());

@@ -97,11 +97,13 @@ final class ReformingTest {
                 .hasMessageContaining("no member that stays");
         assertThatThrownBy(() -> reforming(generation, second, second).apply(log.table))
                 .hasMessageContaining("no member that stays");
-        assertThatThrownBy(() -> reforming(Reforming.after(generation, 1), second).apply(log.table))
+        assertThatThrownBy(
+                        () -> reforming(Reforming.after(generation, 1), second).apply(log.table))
                 .hasMessageContaining("does not follow");
         assertThat(new Namespace(log.table).generation()).isEqualTo(1);
         reforming(generation, second).apply(log.table);
-        assertThatThrownBy(() -> reforming(generation, second).apply(log.table)).hasMessageContaining("does not follow");
+        assertThatThrownBy(() -> reforming(generation, second).apply(log.table))
+                .hasMessageContaining("does not follow");
         reforming(Reforming.after(generation, 2), third).apply(log.table);
         assertThat(new Namespace(log.table).view().reformings()).hasSize(2);
         log.check();

@@ -115,7 +115,8 @@ final class AdministrationCommands {
                                                 uses, valid.toSeconds(), only, admin, replace != null),
                                         console));
             }
-            var forWhom = (only.isEmpty() ? "" : (replace == null ? " --name " : " --replace ") + only) + " --mount DIR";
+            var forWhom =
+                    (only.isEmpty() ? "" : (replace == null ? " --name " : " --replace ") + only) + " --mount DIR";
             if (tokenFile == null) {
                 say("wormhole join " + invited.address() + " --token " + invited.token() + forWhom);
             } else {

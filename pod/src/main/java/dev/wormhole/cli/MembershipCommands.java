@@ -402,7 +402,8 @@ final class MembershipCommands {
         @Option(
                 names = "--replace",
                 paramLabel = "POD",
-                description = "Take the place of this pod, which is gone for good: with what wormhole invite --replace gave.")
+                description =
+                        "Take the place of this pod, which is gone for good: with what wormhole invite --replace gave.")
         @Nullable String replace;
 
         Join(Host host) {

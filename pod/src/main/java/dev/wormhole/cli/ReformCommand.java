@@ -54,8 +54,7 @@ final class ReformCommand extends Action {
         var target = Target.find(host, options, null);
         var plan = Json.to(ReformPlan.class, target.client().call(Commands.REFORM_PLAN));
         if (plan.refusal() != null)
-            throw new CliException(
-                    ExitCode.REFUSED, plan.refusal(), plan.hint() == null ? "" : plan.hint());
+            throw new CliException(ExitCode.REFUSED, plan.refusal(), plan.hint() == null ? "" : plan.hint());
         explain(plan);
         if (!yes && !host.agrees("Begin generation " + (plan.generation() + 1) + " from this pod?"))
             throw new CliException(
@@ -76,8 +75,9 @@ final class ReformCommand extends Action {
         say("This begins generation " + (plan.generation() + 1) + " of the network from what " + self.name()
                 + " has, which is the log up to entry " + plan.lastEntry() + ".");
         say("What cannot be known here:");
-        say("  - which changes after that entry were acknowledged by pods that are lost now: they are not in the network"
-                + " that goes on");
+        say(
+                "  - which changes after that entry were acknowledged by pods that are lost now: they are not in the network"
+                        + " that goes on");
         var silent = plan.members().stream()
                 .filter(member -> !member.answers())
                 .map(ReformPlan.Member::name)
@@ -87,8 +87,9 @@ final class ReformCommand extends Action {
         for (var member : plan.members()) say("  " + words(plan, member));
         say("Whoever of the old generation returns serves no more once it hears of the new one, and keeps every byte.");
         if (!plan.authority())
-            say("! This pod has no key of the network's authority: it makes a new one, and every other pod must be invited"
-                    + " again. It keeps what its store has.");
+            say(
+                    "! This pod has no key of the network's authority: it makes a new one, and every other pod must be invited"
+                            + " again. It keeps what its store has.");
     }
 
     private String words(ReformPlan plan, ReformPlan.Member member) {
@@ -107,7 +108,9 @@ final class ReformCommand extends Action {
                 ? "goes on"
                 : without.contains(member.name())
                         ? "is thrown out"
-                        : plan.authority() ? "stays, and goes over by itself when it is reached" : "must be invited again";
+                        : plan.authority()
+                                ? "stays, and goes over by itself when it is reached"
+                                : "must be invited again";
         return member.name() + " " + fate + " (" + String.join(", ", words) + ")";
     }
 

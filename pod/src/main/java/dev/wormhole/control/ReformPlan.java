@@ -29,8 +29,7 @@ public record ReformPlan(
      * @param answers it answered this pod just now
      * @param lastHeardMillis since the network's leader heard it, as far as this pod was told; -1 if unknown
      */
-    public record Member(
-            String name, boolean voter, boolean administrator, boolean answers, long lastHeardMillis) {}
+    public record Member(String name, boolean voter, boolean administrator, boolean answers, long lastHeardMillis) {}
 
     /** @param without names of the pods that are dropped */
     public record Order(List<String> without) {

@@ -96,7 +96,8 @@ public sealed interface StartIntent {
                 case "create" -> Optional.of(new Create(Json.text(json, "network"), Json.text(json, "toml")));
                 case "join" -> Optional.of(new Join(Json.text(json, "address"), Json.text(json, "token")));
                 case "rejoin" -> Optional.of(new Rejoin(Json.text(json, "address"), Json.text(json, "token")));
-                case "reform" -> Optional.of(new Reform(Json.to(Form.class, json).without()));
+                case "reform" ->
+                    Optional.of(new Reform(Json.to(Form.class, json).without()));
                 default -> throw new IOException(store.resolve(FILE) + " names no known action");
             };
         } catch (JsonParseException e) {

@@ -54,8 +54,7 @@ final class Administration {
     /** Before the file is recorded: those that are missing. */
     static void add(Pod.Parts parts, Set<Incarnation> declared, Proposing log)
             throws ControlException, InterruptedException {
-        for (var pod : declared)
-            if (!parts.log().view().administrators().contains(pod)) set(pod, true, log);
+        for (var pod : declared) if (!parts.log().view().administrators().contains(pod)) set(pod, true, log);
     }
 
     /** Behind it: those that are too many, this pod last, which needs the right until then. */

@@ -92,8 +92,7 @@ final class GenerationWatch implements AutoCloseable {
 
     private void heard(List<byte[]> shown) {
         if (shown.isEmpty()) return;
-        var judged = Superseded.judge(
-                shown, header.networkId(), header.generation(), header.incarnation(), authority);
+        var judged = Superseded.judge(shown, header.networkId(), header.generation(), header.incarnation(), authority);
         if (judged.isPresent()) {
             if (told.compareAndSet(false, true)) superseded.accept(judged.get());
         } else noteRival(shown);
@@ -175,7 +174,8 @@ final class GenerationWatch implements AutoCloseable {
 
     private @Nullable String due() {
         var addresses = new LinkedHashSet<String>();
-        for (PodRecord pod : log.view().pods()) if (isSilent(pod.incarnation())) addresses.addAll(pod.settings().addresses());
+        for (PodRecord pod : log.view().pods())
+            if (isSilent(pod.incarnation())) addresses.addAll(pod.settings().addresses());
         leftBehind(addresses);
         turns.keySet().retainAll(addresses);
         var now = System.nanoTime();
@@ -191,10 +191,7 @@ final class GenerationWatch implements AutoCloseable {
     private boolean isSilent(Incarnation pod) {
         if (pod.equals(header.incarnation())) return false;
         var seen = cluster.seen(pod);
-        return log.disconnected()
-                || log.leader().isEmpty()
-                || seen == null
-                || seen.presence() != Presence.PRESENT;
+        return log.disconnected() || log.leader().isEmpty() || seen == null || seen.presence() != Presence.PRESENT;
     }
 
     private void leftBehind(Set<String> addresses) {
@@ -212,7 +209,10 @@ final class GenerationWatch implements AutoCloseable {
         var transport = TlsTransport.joining(new TcpTransport(), Optional.empty(), InstantSource.system());
         try (var stranger = new Peers(transport, Identity::stranger, () -> 0L, Peers.Limits.DEFAULT)) {
             var reply = stranger.callAddress(
-                            address, Calls.GENERATION, Superseded.encode(log.view().reformings()), DEADLINE)
+                            address,
+                            Calls.GENERATION,
+                            Superseded.encode(log.view().reformings()),
+                            DEADLINE)
                     .get(DEADLINE.toMillis() + 500, TimeUnit.MILLISECONDS);
             heard(Superseded.decode(reply.body()));
             return true;

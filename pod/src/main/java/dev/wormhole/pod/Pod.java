@@ -196,7 +196,8 @@ final class Pod {
         } else if (intent.orElse(null) instanceof StartIntent.Create(var _, var toml)) {
             founded = toml; // founding was interrupted: it goes on, the log tells what is done
         } else {
-            var moved = changeGeneration(new Reformer(store, volume, header.get(), this::doing), keys, header.get(), start);
+            var moved =
+                    changeGeneration(new Reformer(store, volume, header.get(), this::doing), keys, header.get(), start);
             if (moved.isPresent()) {
                 header = Optional.of(moved.get().header());
                 met = moved.get().pods();
@@ -221,18 +222,16 @@ final class Pod {
             throws IOException, InterruptedException {
         switch (start.intent().orElse(null)) {
             case StartIntent.Reform reform -> {
-                return Optional.of(
-                        once(start, () -> new Reformer.Rejoined(reformer.reform(keys, reform), List.of())));
+                return Optional.of(once(start, () -> new Reformer.Rejoined(reformer.reform(keys, reform), List.of())));
             }
             case StartIntent.Rejoin(var address, var token) -> {
                 return Optional.of(once(
-                        start,
-                        () -> reformer.rejoin(HostPort.parse(address).toString(), token(token), settings())));
+                        start, () -> reformer.rejoin(HostPort.parse(address).toString(), token(token), settings())));
             }
             case null, default -> {}
         }
-        var superseded = Superseded.read(
-                store, header, Secure.open(keys, header).authorityCertificate());
+        var superseded =
+                Superseded.read(store, header, Secure.open(keys, header).authorityCertificate());
         if (superseded.isEmpty()) return Optional.empty();
         if (!superseded.get().takesAlong())
             throw new IOException(superseded.get().advice(store));
@@ -748,9 +747,10 @@ final class Pod {
                 fail(by.advice(store) + " (which cannot be written down: " + failure.getMessage() + ")");
                 return;
             }
-            if (by.takesAlong()) restart("the network goes on in generation "
-                    + Reforming.number(by.last().generation()) + ", which "
-                    + by.last().byName() + " began, with this pod");
+            if (by.takesAlong())
+                restart("the network goes on in generation "
+                        + Reforming.number(by.last().generation()) + ", which "
+                        + by.last().byName() + " began, with this pod");
             else fail(by.advice(store));
         });
     }

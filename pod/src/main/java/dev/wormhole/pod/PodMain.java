@@ -30,10 +30,11 @@ public final class PodMain implements DaemonEntry {
         PodConfig config = PodConfig.load(podToml).orFail();
         quiet();
         var running = new AtomicReference<Pod>();
-        Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().name("shutdown").unstarted(() -> {
-            var pod = running.get();
-            if (pod != null) pod.stop("the process was told to end");
-        }));
+        Runtime.getRuntime()
+                .addShutdownHook(Thread.ofPlatform().name("shutdown").unstarted(() -> {
+                    var pod = running.get();
+                    if (pod != null) pod.stop("the process was told to end");
+                }));
         while (true) {
             Pod pod;
             try {

@@ -86,7 +86,8 @@ final class ReformCommands {
         String hint = null;
         var leader = log.leader();
         if (leader.isPresent() && !log.disconnected()) {
-            refusal = "the network has a leader, " + parts.cluster().name(leader.get()) + ": nothing is to be re-formed";
+            refusal =
+                    "the network has a leader, " + parts.cluster().name(leader.get()) + ": nothing is to be re-formed";
             hint = "a machine that is gone for good: wormhole revoke NAME, or wormhole invite --replace NAME";
         } else if (votes * 2 > voters.size()) {
             refusal = "a majority of the voters answers (" + String.join(", ", alive) + "): the network is not lost";
@@ -96,12 +97,7 @@ final class ReformCommands {
             hint = "re-form the network on that one: wormhole reform there";
         }
         return new ReformPlan(
-                Reforming.number(parts.header().generation()),
-                last,
-                isAuthority(parts),
-                refusal,
-                hint,
-                members);
+                Reforming.number(parts.header().generation()), last, isAuthority(parts), refusal, hint, members);
     }
 
     private static boolean isAuthority(Pod.Parts parts) {

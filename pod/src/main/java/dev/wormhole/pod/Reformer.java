@@ -89,13 +89,11 @@ final class Reformer {
         try (var old = RocksTable.open(store.resolve(Transition.TABLES), RocksTable.Memory.SMALL)) {
             old.checkpoint(copy);
         }
-        try (var rocks =
-                RocksTable.open(transition.folder().resolve(Transition.TABLES), RocksTable.Memory.SMALL)) {
+        try (var rocks = RocksTable.open(transition.folder().resolve(Transition.TABLES), RocksTable.Memory.SMALL)) {
             rocks.replaceWith(copy);
             Transition.removeTree(copy);
             var state = new Replayed(rocks, header.generation());
-            FormerLog.replay(
-                    store.resolve(Transition.LOG), group(header.networkId(), header.generation()), state);
+            FormerLog.replay(store.resolve(Transition.LOG), group(header.networkId(), header.generation()), state);
             begin(keys, wanted, transition, generation, state, random.nextInt(GRANTS_SKIPPED));
             FormerLog.begin(
                     Files.createDirectories(transition.folder().resolve(Transition.LOG)),

@@ -141,8 +141,8 @@ public record Succession(
         if (!identity.network().equals(network)
                 || !identity.incarnation().equals(by)
                 || identity.role() != PodIdentity.Role.MEMBER)
-            throw new GeneralSecurityException("the certificate of " + identity.incarnation() + " does not speak for "
-                    + by + " of that network");
+            throw new GeneralSecurityException(
+                    "the certificate of " + identity.incarnation() + " does not speak for " + by + " of that network");
         if (!isSigned(shown.getPublicKey(), signed(), signature))
             throw new GeneralSecurityException(by + " did not sign it");
         if (authoritySignature.length > 0 && !isSigned(authority.getPublicKey(), signed(), authoritySignature))

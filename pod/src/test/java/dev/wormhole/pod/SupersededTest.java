@@ -78,11 +78,11 @@ final class SupersededTest {
             assertThat(found.last().generation()).isEqualTo(SECOND_GENERATION);
         });
         var left = word(1, SECOND_GENERATION, third(), Optional.of(AUTHORITY), THIRD);
-        assertThat(judge(left.encode())).hasValueSatisfying(found -> assertThat(found.takesAlong())
-                .isFalse());
+        assertThat(judge(left.encode()))
+                .hasValueSatisfying(found -> assertThat(found.takesAlong()).isFalse());
         var without = word(1, SECOND_GENERATION, third(), Optional.empty(), SELF, THIRD);
-        assertThat(judge(without.encode())).hasValueSatisfying(found -> assertThat(found.takesAlong())
-                .isFalse());
+        assertThat(judge(without.encode()))
+                .hasValueSatisfying(found -> assertThat(found.takesAlong()).isFalse());
     }
 
     /** As long as every one lists it; behind one that does not, it stays out. */
@@ -109,7 +109,8 @@ final class SupersededTest {
                         .encode()))
                 .isEmpty();
         var client = member(AUTHORITY, NETWORK, THIRD, PodIdentity.Role.CLIENT);
-        assertThat(judge(word(1, SECOND_GENERATION, client, Optional.empty(), SELF).encode()))
+        assertThat(judge(word(1, SECOND_GENERATION, client, Optional.empty(), SELF)
+                        .encode()))
                 .isEmpty();
         var elsewhere = member(AUTHORITY, new UUID(1, 1), THIRD, PodIdentity.Role.MEMBER);
         assertThat(judge(word(1, SECOND_GENERATION, elsewhere, Optional.empty(), SELF)
@@ -137,7 +138,8 @@ final class SupersededTest {
             bad[random.nextInt(bad.length)] ^= (byte) (1 << random.nextInt(8));
             var judged = judge(bad);
             // Where the certificate's own unused bits, or a signature's form, take a change, what is said is the same.
-            judged.ifPresent(found -> assertThat(found.last().stay()).as("seed " + seed).containsExactly(SELF, THIRD));
+            judged.ifPresent(
+                    found -> assertThat(found.last().stay()).as("seed " + seed).containsExactly(SELF, THIRD));
             var cut = java.util.Arrays.copyOf(good, random.nextInt(good.length));
             assertThatThrownBy(() -> Succession.decode(cut)).as("seed " + seed).isInstanceOf(IOException.class);
             var noise = new byte[random.nextInt(400)];
@@ -150,7 +152,8 @@ final class SupersededTest {
     void aPodRemembersItAndSaysWhatToDo() throws Exception {
         var header = new StoreHeader("net", NETWORK, 1, SELF, 1, 1, 0);
         assertThat(Superseded.read(store, header, AUTHORITY.certificate())).isEmpty();
-        var judged = judge(word(1, SECOND_GENERATION, third(), Optional.empty(), THIRD).encode())
+        var judged = judge(word(1, SECOND_GENERATION, third(), Optional.empty(), THIRD)
+                        .encode())
                 .orElseThrow();
         judged.write(store);
         var read = Superseded.read(store, header, AUTHORITY.certificate()).orElseThrow();
