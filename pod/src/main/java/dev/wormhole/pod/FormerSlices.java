@@ -13,6 +13,8 @@ import java.util.ArrayList;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 
 /**
  * Slices that a store brought along from a generation that ended: those that the new one does not know are never deleted,
@@ -25,11 +27,13 @@ final class FormerSlices {
     static final String UNLISTED = "unlisted";
 
     private static final String LIST = "slices";
-    private static final FormerSlices NONE = new FormerSlices(Set.of());
+    private static final Logger LOG = Logger.getLogger(FormerSlices.class.getName());
 
+    private final Path list;
     private final Set<SliceId> slices;
 
-    private FormerSlices(Set<SliceId> slices) {
+    private FormerSlices(Path list, Set<SliceId> slices) {
+        this.list = list;
         this.slices = slices;
     }
 
@@ -39,15 +43,19 @@ final class FormerSlices {
         var slices = read(folder.resolve(LIST));
         if (Files.exists(folder.resolve(UNLISTED))) {
             content.forEachDurable(slices::add);
-            var bytes = ByteBuffer.allocate(slices.size() * 8);
-            for (SliceId slice : slices) bytes.putLong(slice.value());
-            Transition.write(folder.resolve(LIST), bytes.array());
+            write(folder.resolve(LIST), slices);
             Files.delete(folder.resolve(UNLISTED));
         }
-        if (slices.isEmpty()) return NONE;
         Set<SliceId> kept = ConcurrentHashMap.newKeySet();
         kept.addAll(slices);
-        return new FormerSlices(kept);
+        return new FormerSlices(folder.resolve(LIST), kept);
+    }
+
+    private static void write(Path list, Set<SliceId> slices) throws IOException {
+        var values = slices.stream().mapToLong(SliceId::value).toArray();
+        var bytes = ByteBuffer.allocate(values.length * 8);
+        for (long value : values) bytes.putLong(value);
+        Transition.write(list, bytes.array());
     }
 
     private static TreeSet<SliceId> read(Path list) throws IOException {
@@ -68,15 +76,21 @@ final class FormerSlices {
         return slices.contains(slice);
     }
 
-    /** The log knows these, now that it is caught up with: they come and go as it says. */
+    /** To be called when the log is caught up with: those that it knows come and go as it says from now on. */
     void known(NamespaceView view) {
         var known = new ArrayList<SliceId>();
         for (SliceId slice : slices) if (view.slice(slice) != null) known.add(slice);
+        if (known.isEmpty()) return;
         known.forEach(slices::remove);
-    }
-
-    /** How many stay that the log does not know, once it is caught up with. */
-    int count() {
-        return slices.size();
+        LOG.log(Level.INFO, "{0} slices of a generation that ended are copies of this one; {1} it does not know, they stay", new Object[] {
+            known.size(), slices.size()
+        });
+        try {
+            write(list, slices);
+        } catch (IOException failure) {
+            LOG.log(Level.WARNING, "{0} cannot be written, the next start does it: {1}", new Object[] {
+                list, failure.getMessage()
+            });
+        }
     }
 }

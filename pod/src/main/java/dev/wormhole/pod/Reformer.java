@@ -222,9 +222,9 @@ final class Reformer {
             throw new IOException("the pod at " + address + " is of another network, " + welcome.networkName()
                     + " (" + welcome.networkId() + "); the store is one of " + header.networkName() + " ("
                     + header.networkId() + ")");
-        if (Reforming.number(welcome.generation()) <= Reforming.number(header.generation()))
+        if (Reforming.number(welcome.generation()) < Reforming.number(header.generation()))
             throw new IOException("the pod at " + address + " is of generation "
-                    + Reforming.number(welcome.generation()) + ", which does not follow this store's");
+                    + Reforming.number(welcome.generation()) + ", which this store has left behind");
         keys.write(welcome.certificate(), welcome.authority());
         var transition = empty();
         copy(keys.directory(), transition.folder().resolve(Transition.KEYS));

@@ -35,7 +35,7 @@ record Superseded(List<byte[]> shown, Succession last, boolean takesAlong) {
     static final String FILE = "superseded";
 
     private static final Logger LOG = Logger.getLogger(Superseded.class.getName());
-    private static final int SHOWN_MAX = 64;
+    private static final int SHOWN_MAX = 16;
     private static final int SUCCESSION_BYTES_MAX = 16 << 10;
 
     Superseded {
