@@ -5,7 +5,7 @@ import dev.wormhole.content.StoreHeader;
 import dev.wormhole.health.Presence;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.namespace.PodRecord;
-import dev.wormhole.security.Succession;
+import dev.wormhole.security.Reformation;
 import dev.wormhole.security.TlsTransport;
 import dev.wormhole.transfer.Identity;
 import dev.wormhole.transfer.Peers;
@@ -37,7 +37,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * Learns whether the network goes on without this pod, and tells the others when it does: pods of two generations say nothing
  * to each other but this. It is asked and told between strangers, because a new generation may have another authority: what
- * is told is signed by itself ({@link Succession}). Asked are members that are silent, at the start all of them, and those
+ * is told is signed by itself ({@link Reformation}). Asked are members that are silent, at the start all of them, and those
  * that a re-forming has left behind.
  */
 final class GenerationWatch implements AutoCloseable {
@@ -103,8 +103,8 @@ final class GenerationWatch implements AutoCloseable {
         for (var mine : log.view().reformings()) {
             for (var theirs : shown) {
                 try {
-                    var own = Succession.decode(mine);
-                    var other = Succession.decode(theirs);
+                    var own = Reformation.decode(mine);
+                    var other = Reformation.decode(theirs);
                     if (own.parent() != other.parent()
                             || own.generation() == other.generation()
                             || !own.network().equals(other.network())
@@ -198,7 +198,7 @@ final class GenerationWatch implements AutoCloseable {
         var reformings = log.view().reformings();
         if (reformings.isEmpty()) return;
         try {
-            addresses.addAll(Succession.decode(reformings.getLast()).left());
+            addresses.addAll(Reformation.decode(reformings.getLast()).left());
         } catch (IOException nonsense) {
             LOG.log(Level.FINE, "a re-forming that cannot be read: {0}", nonsense.getMessage());
         }

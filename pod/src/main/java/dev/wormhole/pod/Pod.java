@@ -31,7 +31,7 @@ import dev.wormhole.security.Authority;
 import dev.wormhole.security.JoinToken;
 import dev.wormhole.security.KeyFiles;
 import dev.wormhole.security.PodIdentity;
-import dev.wormhole.security.Succession;
+import dev.wormhole.security.Reformation;
 import dev.wormhole.transfer.Identity;
 import dev.wormhole.transfer.PeerRefused;
 import dev.wormhole.transfer.Peers;
@@ -454,8 +454,8 @@ final class Pod {
     private static boolean begins(PodLog log, StoreHeader header) throws IOException {
         var reformings = log.view().reformings();
         return !reformings.isEmpty()
-                && Succession.decode(reformings.getLast()).generation() == header.generation()
-                && Succession.decode(reformings.getLast()).by().equals(header.incarnation());
+                && Reformation.decode(reformings.getLast()).generation() == header.generation()
+                && Reformation.decode(reformings.getLast()).by().equals(header.incarnation());
     }
 
     /** The keys are durable before the header says that this is a pod. */

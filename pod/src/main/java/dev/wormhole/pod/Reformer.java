@@ -18,7 +18,7 @@ import dev.wormhole.security.Authority;
 import dev.wormhole.security.Credentials;
 import dev.wormhole.security.JoinToken;
 import dev.wormhole.security.KeyFiles;
-import dev.wormhole.security.Succession;
+import dev.wormhole.security.Reformation;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -126,7 +126,7 @@ final class Reformer {
             else left.addAll(pod.settings().addresses());
         }
         var now = InstantSource.system().instant();
-        var word = Succession.sign(
+        var word = Reformation.sign(
                 header.networkId(),
                 header.generation(),
                 generation,

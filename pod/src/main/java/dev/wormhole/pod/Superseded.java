@@ -4,7 +4,7 @@ package dev.wormhole.pod;
 import dev.wormhole.content.StoreHeader;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.namespace.Reforming;
-import dev.wormhole.security.Succession;
+import dev.wormhole.security.Reformation;
 import dev.wormhole.transfer.Messages;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -31,7 +31,7 @@ import java.util.logging.Logger;
  * @param last of those that follow from this pod's generation
  * @param takesAlong whether each of them lists this pod and is the authority's too
  */
-record Superseded(List<byte[]> shown, Succession last, boolean takesAlong) {
+record Superseded(List<byte[]> shown, Reformation last, boolean takesAlong) {
     static final String FILE = "superseded";
 
     private static final Logger LOG = Logger.getLogger(Superseded.class.getName());
@@ -50,7 +50,7 @@ record Superseded(List<byte[]> shown, Succession last, boolean takesAlong) {
      */
     static Optional<Superseded> judge(
             List<byte[]> shown, UUID network, long generation, Incarnation self, X509Certificate authority) {
-        Succession last = null;
+        Reformation last = null;
         var along = true;
         var at = generation;
         for (var next = next(shown, network, at, authority);
@@ -63,10 +63,10 @@ record Superseded(List<byte[]> shown, Succession last, boolean takesAlong) {
         return last == null ? Optional.empty() : Optional.of(new Superseded(shown, last, along));
     }
 
-    private static Optional<Succession> next(List<byte[]> shown, UUID network, long at, X509Certificate authority) {
+    private static Optional<Reformation> next(List<byte[]> shown, UUID network, long at, X509Certificate authority) {
         for (var bytes : shown) {
             try {
-                var read = Succession.decode(bytes);
+                var read = Reformation.decode(bytes);
                 if (!read.network().equals(network)
                         || read.parent() != at
                         || Reforming.number(read.generation()) != Reforming.number(at) + 1) continue;

@@ -11,7 +11,7 @@ import dev.wormhole.security.Authority;
 import dev.wormhole.security.Credentials;
 import dev.wormhole.security.Keys;
 import dev.wormhole.security.PodIdentity;
-import dev.wormhole.security.Succession;
+import dev.wormhole.security.Reformation;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -46,9 +46,9 @@ final class SupersededTest {
         }
     }
 
-    private static Succession word(
+    private static Reformation word(
             long parent, long generation, Credentials by, Optional<Authority> authority, Incarnation... stay) {
-        return Succession.sign(
+        return Reformation.sign(
                 NETWORK,
                 parent,
                 generation,
@@ -141,7 +141,7 @@ final class SupersededTest {
             judged.ifPresent(
                     found -> assertThat(found.last().stay()).as("seed " + seed).containsExactly(SELF, THIRD));
             var cut = java.util.Arrays.copyOf(good, random.nextInt(good.length));
-            assertThatThrownBy(() -> Succession.decode(cut)).as("seed " + seed).isInstanceOf(IOException.class);
+            assertThatThrownBy(() -> Reformation.decode(cut)).as("seed " + seed).isInstanceOf(IOException.class);
             var noise = new byte[random.nextInt(400)];
             random.nextBytes(noise);
             assertThat(judge(noise)).isEmpty();

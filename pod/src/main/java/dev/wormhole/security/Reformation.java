@@ -34,7 +34,7 @@ import java.util.UUID;
  * @param authoritySignature of the parent's authority; empty where its key was lost, and then nobody else stays
  */
 @SuppressWarnings("ArrayRecordComponent")
-public record Succession(
+public record Reformation(
         UUID network,
         long parent,
         long generation,
@@ -56,7 +56,7 @@ public record Succession(
     private static final int CERTIFICATE_BYTES_MAX = 8192;
     private static final int SIGNATURE_BYTES_MAX = 128;
 
-    public Succession {
+    public Reformation {
         stay = List.copyOf(stay);
         addresses = List.copyOf(addresses);
         left = List.copyOf(left);
@@ -68,7 +68,7 @@ public record Succession(
      * @param own of the pod that re-forms, in the parent generation
      * @param authority the parent's, where its key is at hand
      */
-    public static Succession sign(
+    public static Reformation sign(
             UUID network,
             long parent,
             long generation,
@@ -81,7 +81,7 @@ public record Succession(
             Credentials own,
             Optional<Authority> authority) {
         try {
-            var unsigned = new Succession(
+            var unsigned = new Reformation(
                     network,
                     parent,
                     generation,
@@ -95,7 +95,7 @@ public record Succession(
                     own.certificate().getEncoded(),
                     new byte[0],
                     new byte[0]);
-            return new Succession(
+            return new Reformation(
                     network,
                     parent,
                     generation,
@@ -183,11 +183,11 @@ public record Succession(
     }
 
     /** @throws IOException if the bytes make no sense */
-    public static Succession decode(byte[] bytes) throws IOException {
+    public static Reformation decode(byte[] bytes) throws IOException {
         var from = Messages.reader(bytes);
         var format = from.getByte();
         if (format != FORMAT) throw new IOException("a re-forming of format " + format);
-        var read = new Succession(
+        var read = new Reformation(
                 new UUID(from.getLong(), from.getLong()),
                 from.getLong(),
                 from.getLong(),
