@@ -26,7 +26,8 @@ public record AuditRecord(long sequence, long nanos, String by, Act act, String 
         DROPPED_AUTHORITY,
         LET_BACK,
         EXPORTED_AUTHORITY,
-        CLAIMED_ADMINISTRATION
+        CLAIMED_ADMINISTRATION,
+        REFORMED
     }
 
     private static final Act[] ACTS = Act.values();

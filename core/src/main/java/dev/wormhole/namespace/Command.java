@@ -327,13 +327,27 @@ public sealed interface Command {
      * @param uses how many pods may join with it, 1 to 10,000
      * @param expiresMillis since the epoch; from then on it lets nobody in
      * @param asAdministrator who joins with it is one
+     * @param replaces whoever has the name is removed when somebody joins with it
      * @param name what the pod must be called; empty for any name
      * @param nowMillis the proposer's clock
      */
-    record Invite(byte[] token, int uses, long expiresMillis, boolean asAdministrator, String name, long nowMillis)
+    record Invite(
+            byte[] token,
+            int uses,
+            long expiresMillis,
+            boolean asAdministrator,
+            boolean replaces,
+            String name,
+            long nowMillis)
             implements Command {
         public Invite {
             checkBytes(token, Invitation.TOKEN_BYTES);
+        }
+
+        /** One that replaces nobody. */
+        public Invite(
+                byte[] token, int uses, long expiresMillis, boolean asAdministrator, String name, long nowMillis) {
+            this(token, uses, expiresMillis, asAdministrator, false, name, nowMillis);
         }
     }
 

@@ -217,6 +217,7 @@ final class CommandCodec {
                         .i32(c.uses())
                         .i64(c.expiresMillis())
                         .u8(c.asAdministrator() ? 1 : 0)
+                        .u8(c.replaces() ? 1 : 0)
                         .text(c.name())
                         .i64(c.nowMillis());
             case Command.Withdraw c -> to.u16(WITHDRAW).raw(c.token());
@@ -379,7 +380,13 @@ final class CommandCodec {
             case SET_ADMINISTRATOR -> new Command.SetAdministrator(incarnation(from), from.flag());
             case INVITE ->
                 new Command.Invite(
-                        from.raw(Invitation.TOKEN_BYTES), from.i32(), from.i64(), from.flag(), from.text(), from.i64());
+                        from.raw(Invitation.TOKEN_BYTES),
+                        from.i32(),
+                        from.i64(),
+                        from.flag(),
+                        from.flag(),
+                        from.text(),
+                        from.i64());
             case WITHDRAW -> new Command.Withdraw(from.raw(Invitation.TOKEN_BYTES));
             case JOIN_POD -> {
                 long storeToken = from.i64();

@@ -13,12 +13,19 @@ import java.util.HexFormat;
  *     one that never was
  * @param expiresMillis since the epoch, by the clock of the administrator's pod that is asked
  * @param administrator who joins with it is an administrator too
+ * @param replaces whoever has the name is removed when somebody joins with it
  * @param name what the pod that joins must be called; empty for any name
  * @param by the pod that gave it out
  */
 @SuppressWarnings("ArrayRecordComponent")
 public record Invitation(
-        byte[] token, int usesLeft, long expiresMillis, boolean administrator, String name, Incarnation by) {
+        byte[] token,
+        int usesLeft,
+        long expiresMillis,
+        boolean administrator,
+        boolean replaces,
+        String name,
+        Incarnation by) {
     public static final int TOKEN_BYTES = 32;
 
     /** Invitations that are kept at most, those that are used up included. */
@@ -37,6 +44,7 @@ public record Invitation(
                 .i32(usesLeft)
                 .i64(expiresMillis)
                 .u8(administrator ? 1 : 0)
+                .u8(replaces ? 1 : 0)
                 .i32(by.number())
                 .text(name)
                 .toBytes();
@@ -49,20 +57,26 @@ public record Invitation(
             int usesLeft = from.i32();
             long expires = from.i64();
             boolean administrator = from.flag();
+            boolean replaces = from.flag();
             Incarnation by = CommandCodec.incarnation(from);
-            return new Invitation(token, usesLeft, expires, administrator, from.text(), by);
+            return new Invitation(token, usesLeft, expires, administrator, replaces, from.text(), by);
         } catch (MalformedEntryException e) {
             throw new IllegalStateException("row of an invitation", e);
         }
     }
 
+    Invitation used() {
+        return new Invitation(token, usesLeft - 1, expiresMillis, administrator, replaces, name, by);
+    }
+
     @Override
     public boolean equals(Object other) {
-        return other instanceof Invitation(var t, var u, var e, var a, var n, var b)
+        return other instanceof Invitation(var t, var u, var e, var a, var r, var n, var b)
                 && Arrays.equals(token, t)
                 && usesLeft == u
                 && expiresMillis == e
                 && administrator == a
+                && replaces == r
                 && name.equals(n)
                 && by.equals(b);
     }

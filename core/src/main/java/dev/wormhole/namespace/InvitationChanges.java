@@ -93,9 +93,11 @@ final class InvitationChanges {
         if (c.uses() < 1 || c.uses() > Invitation.USES_MAX || c.expiresMillis() <= c.nowMillis())
             return refused(Errno.EINVAL);
         if (!c.name().isEmpty() && !MemberChanges.isName(c.name())) return refused(Errno.EINVAL);
+        if (c.replaces() && (c.name().isEmpty() || c.uses() != 1)) return refused(Errno.EINVAL);
         if (state.get(key(c.token())) != null) return refused(Errno.EEXIST);
         if (forgetExpired(c.nowMillis()) >= Invitation.COUNT_MAX) return refused(Errno.ENOSPC);
-        var made = new Invitation(c.token(), c.uses(), c.expiresMillis(), c.asAdministrator(), c.name(), proposer);
+        var made = new Invitation(
+                c.token(), c.uses(), c.expiresMillis(), c.asAdministrator(), c.replaces(), c.name(), proposer);
         state.put(key(c.token()), made.encode());
         return DONE;
     }
@@ -143,22 +145,23 @@ final class InvitationChanges {
             if (!invitation.name().isEmpty()
                     && !invitation.name().equals(c.settings().name())) return refused(Errno.EACCES);
         }
+        if (invitation != null && invitation.replaces()) replace(c.settings().name());
         Outcome outcome = members.admit(new Command.AdmitPod(c.storeToken(), c.settings()));
         if (!(outcome instanceof Outcome.Done(long number))) return outcome;
         state.put(Keys.of(Keys.POD_KEY, number), Rows.opaque(c.key()));
         if (invitation != null) {
-            state.put(
-                    key(c.token()),
-                    new Invitation(
-                                    invitation.token(),
-                                    invitation.usesLeft() - 1,
-                                    invitation.expiresMillis(),
-                                    invitation.administrator(),
-                                    invitation.name(),
-                                    invitation.by())
-                            .encode());
+            state.put(key(c.token()), invitation.used().encode());
             if (invitation.administrator()) state.put(Keys.of(Keys.ADMINISTRATOR, number), Rows.MARK);
         }
         return outcome;
+    }
+
+    /** What it held counts as lost and is copied anew. The pod that was asked is there, so it is not replaced. */
+    private void replace(String name) {
+        for (Rows.PodRow pod : new ArrayList<>(state.pods.values())) {
+            var record = pod.record();
+            if (record.settings().name().equals(name) && !record.incarnation().equals(proposer))
+                members.remove(new Command.RemovePod(record.incarnation(), true));
+        }
     }
 }

@@ -37,6 +37,9 @@ final class Keys {
     static final char AUDIT = 'r';
     static final char AUTHORITY = 'A';
     static final char CERTIFICATE = 'C';
+    /** Re-formings, by the generation that each began. */
+    static final char REFORMED = 'R';
+
     static final char META = 'm';
 
     /** Applied index and digest: the only row that is not part of the digest. */

@@ -18,6 +18,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -457,6 +458,12 @@ public final class NamespaceChecker {
                 found("the certificate of p" + Keys.id(key, 0) + ", which is no member");
             if (shown.authority() < 1 || shown.authority() > authorities[0])
                 found("p" + Keys.id(key, 0) + " shows a certificate of no authority: " + shown.authority());
+        });
+        long generation = Rows.number(Objects.requireNonNull(table.get(Keys.GENERATION)), 0);
+        each(Keys.REFORMED, (key, row) -> {
+            if (Keys.id(key, 0) > generation)
+                found("generation " + Keys.id(key, 0) + " is not the state's, nor before it");
+            if (Rows.opaqueValue(row).length == 0) found("nothing is known of generation " + Keys.id(key, 0));
         });
         byte[] audited = table.get(Keys.AUDITED);
         long acts = audited == null ? 0 : Rows.number(audited, 0);

@@ -91,6 +91,9 @@ public interface NamespaceView {
     /** The newest acts of administration, the newest last, at most so many. */
     List<AuditRecord> audit(int limit);
 
+    /** What was written down when the log was begun anew, oldest first: one for each generation after the first. */
+    List<byte[]> reformings();
+
     /** The last incarnation that was granted, 0 for none: whoever has it or a lower one and is no member was removed. */
     int lastGranted();
 

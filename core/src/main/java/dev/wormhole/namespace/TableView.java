@@ -301,6 +301,16 @@ final class TableView implements NamespaceView {
     }
 
     @Override
+    public List<byte[]> reformings() {
+        var reformings = new ArrayList<byte[]>();
+        byte[] prefix = Keys.table(Keys.REFORMED);
+        try (Table.Scan scan = table.scan(prefix, Keys.after(prefix))) {
+            while (scan.next()) reformings.add(Rows.opaqueValue(scan.value()));
+        }
+        return reformings;
+    }
+
+    @Override
     public List<AuditRecord> audit(int limit) {
         var records = new ArrayList<AuditRecord>();
         byte[] count = table.get(Keys.AUDITED);

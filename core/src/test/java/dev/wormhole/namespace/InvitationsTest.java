@@ -192,6 +192,36 @@ final class InvitationsTest {
         log.check();
     }
 
+    /** Its holder counts no more, and another invitation does none of that. */
+    @Test
+    void aPodIsReplacedByWhoHasAnInvitationForThat() {
+        administer();
+        var dead = new Incarnation((int) log.done(join(1, "nas", NO_TOKEN, NOW)));
+        log.done(invite(1, 2, ""));
+        log.done(invite(2, 1, "nas"));
+        log.refused(join(2, "nas", hash(1), NOW), Errno.EEXIST);
+        log.refused(join(2, "nas", hash(2), NOW), Errno.EEXIST);
+        var file = log.file(TestLog.ROOT, "file");
+        var slice = log.write(file, 0, 10, 1, FIRST, dead);
+        log.refused(new Command.Invite(hash(3), 2, NOW + HOUR, false, true, "nas", NOW), Errno.EINVAL);
+        log.refused(new Command.Invite(hash(3), 1, NOW + HOUR, false, true, "", NOW), Errno.EINVAL);
+        log.done(new Command.Invite(hash(3), 1, NOW + HOUR, false, true, "nas", NOW));
+        log.refused(join(2, "other", hash(3), NOW), Errno.EACCES);
+        var next = new Incarnation((int) log.done(join(2, "nas", hash(3), NOW)));
+        assertThat(log.view().pods()).extracting(PodRecord::incarnation).containsExactly(FIRST, next);
+        assertThat(log.record(slice).holders())
+                .extracting(SliceRecord.Holder::incarnation)
+                .containsExactly(FIRST);
+        // The dead one has its answer no more, and its successor has it once.
+        log.refused(join(1, "nas", NO_TOKEN, NOW), Errno.ESTALE);
+        assertThat(log.done(join(2, "nas", hash(3), NOW))).isEqualTo(next.number());
+        log.refused(join(3, "nas", hash(3), NOW), Errno.EAGAIN);
+        // The pod that decides is there.
+        log.done(new Command.Invite(hash(4), 1, NOW + HOUR, false, true, "pod1", NOW));
+        log.refused(join(4, "pod1", hash(4), NOW), Errno.EEXIST);
+        log.check();
+    }
+
     @Test
     void expiredInvitationsMakeRoomForNewOnes() {
         administer();

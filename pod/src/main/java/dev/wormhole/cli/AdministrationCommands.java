@@ -66,6 +66,15 @@ final class AdministrationCommands {
         @Option(names = "--name", paramLabel = "POD", description = "Only for a pod of this name.")
         @Nullable String name;
 
+        @Option(names = "--admin", description = "Who joins with it becomes an administrator's pod too.")
+        boolean admin;
+
+        @Option(
+                names = "--replace",
+                paramLabel = "POD",
+                description = "For a machine that takes the place of this one, which is gone for good.")
+        @Nullable String replace;
+
         @Option(names = "--client", description = "For a pod that stores nothing (not available yet).")
         boolean client;
 
@@ -88,7 +97,12 @@ final class AdministrationCommands {
             var valid = MembershipCommands.checked("--for", life, Durations::parse);
             if (valid.compareTo(Duration.ofSeconds(1)) < 0 || valid.compareTo(LIFE_MAX) > 0)
                 throw new CliException(ExitCode.USAGE, "--for must be from 1s to 365d, not " + life, "");
-            var only = name == null ? "" : MembershipCommands.checked("--name", name, Names::check);
+            if (replace != null && (name != null || uses != 1 || admin))
+                throw new CliException(
+                        ExitCode.USAGE, "--replace goes without --name, --uses and --admin", "it is for one machine");
+            var only = replace != null
+                    ? MembershipCommands.checked("--replace", replace, Names::check)
+                    : name == null ? "" : MembershipCommands.checked("--name", name, Names::check);
             var target = Target.find(host, options, null);
             Commands.Invited invited;
             try (var console = new Console(host)) {
@@ -97,10 +111,12 @@ final class AdministrationCommands {
                         target.client()
                                 .call(
                                         Commands.INVITE,
-                                        new Commands.InviteArguments(uses, valid.toSeconds(), only),
+                                        new Commands.InviteArguments(
+                                                uses, valid.toSeconds(), only, admin, replace != null),
                                         console));
             }
-            var forWhom = (only.isEmpty() ? "" : " --name " + only) + " --mount DIR";
+            var forWhom =
+                    (only.isEmpty() ? "" : (replace == null ? " --name " : " --replace ") + only) + " --mount DIR";
             if (tokenFile == null) {
                 say("wormhole join " + invited.address() + " --token " + invited.token() + forWhom);
             } else {

@@ -137,7 +137,10 @@ final class DemoCommand extends Action {
     /** For one pod, at once. */
     private static String invite(Demo.Pod first, Console console) throws IOException, ControlException {
         var answer = new ControlClient(first.store())
-                .call(Commands.INVITE, new Commands.InviteArguments(1, INVITATION.toSeconds(), ""), console);
+                .call(
+                        Commands.INVITE,
+                        new Commands.InviteArguments(1, INVITATION.toSeconds(), "", false, false),
+                        console);
         return Json.to(Commands.Invited.class, answer).token();
     }
 

@@ -238,7 +238,7 @@ final class MembershipCommands {
     }
 
     /** There once a store belongs to a network: deleting it then would leave a member without a store behind. */
-    private static final String MEMBER_FILE = "store";
+    static final String MEMBER_FILE = "store";
 
     /**
      * Writes the pod's file and intent, starts it, and waits until its folder works. After a failure nothing of it is left,
@@ -401,6 +401,13 @@ final class MembershipCommands {
         @Option(names = "--token-file", paramLabel = "FILE", description = "A file with the invitation in it.")
         @Nullable Path tokenFile;
 
+        @Option(
+                names = "--replace",
+                paramLabel = "POD",
+                description =
+                        "Take the place of this pod, which is gone for good: with what wormhole invite --replace gave.")
+        @Nullable String replace;
+
         Join(Host host) {
             super(host);
         }
@@ -433,7 +440,21 @@ final class MembershipCommands {
                         ExitCode.USAGE, "--role client is not available yet (planned)", "storage or witness");
             }
             var parsed = checked("address", address, HostPort::parse);
+            if (replace != null) {
+                if (options.name != null && !options.name.equals(replace))
+                    throw new CliException(ExitCode.USAGE, "--replace gives the name too; leave out --name", "");
+                options.name = replace;
+            }
             var invitation = token();
+            if (invitation.isEmpty()) invitation = Rejoining.ownInvitation(host, parsed, options.name);
+            if (options.store != null) {
+                var former = Rejoining.former(host, host.absolute(options.store));
+                if (former.isPresent()) {
+                    Rejoining.run(host, former.get(), parsed.toString(), invitation);
+                    say("pod " + former.get().name() + " is in the network again, with what its store has");
+                    return ExitCode.OK;
+                }
+            }
             // the network's name is only known inside
             var folder = Names.from(parsed.host() + "-" + parsed.port());
             var registry = new Registry(host);

@@ -78,6 +78,7 @@ public final class Wormhole implements Runnable {
                 .addSubcommand(new ConfigCommands.Apply(host))
                 .addSubcommand(new MembershipCommands.Leave(host))
                 .addSubcommand(new MembershipCommands.Destroy(host))
+                .addSubcommand(new ReformCommand(host))
                 .addSubcommand(new CheckCommand(host))
                 .addSubcommand(new DemoCommand(host))
                 .addSubcommand(new Completion(host))

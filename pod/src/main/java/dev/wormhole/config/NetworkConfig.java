@@ -50,7 +50,8 @@ public record NetworkConfig(
     /**
      * @param name 1-63 of [a-z0-9-], unique on every machine that takes part
      * @param pods where pods of the network are found
-     * @param profile, adminPods, maxSize not available yet: empty
+     * @param adminPods names of the administrators' pods; empty to leave that to commands
+     * @param profile, maxSize not available yet: empty
      * @param join who may add a pod
      */
     public record Network(
@@ -219,7 +220,6 @@ public record NetworkConfig(
                 section.list("pods", NetworkConfig::seed, "HOST:PORT or dns:NAME"),
                 section.optional("max_size", Size::parse, "a size such as \"20TB\""));
         section.notYet("profile", true);
-        section.notYet("admin_pods", !network.adminPods.isEmpty());
         section.notYet("max_size", true);
         return network;
     }
@@ -389,6 +389,13 @@ public record NetworkConfig(
         var was = before.redundancy;
         var is = after.redundancy;
         change(lines, "network.pods", list(before.network.pods), list(after.network.pods), false);
+        change(
+                lines,
+                "network.join",
+                Words.of(before.network.join),
+                Words.of(after.network.join),
+                after.network.join == Join.OPEN);
+        change(lines, "network.admin_pods", before.network.adminPods, after.network.adminPods, false);
         change(lines, "redundancy.copies", was.copies, is.copies, is.copies < was.copies);
         change(lines, "redundancy.min_copies", was.minCopies, is.minCopies, is.minCopies < was.minCopies);
         change(
@@ -494,6 +501,10 @@ public record NetworkConfig(
         toml.table("network");
         toml.value("name", network.name, "");
         toml.list("pods", network.pods, "where its pods are found");
+        if (network.join != Join.TOKEN)
+            toml.value("join", Words.of(network.join), "who may add a pod: token, approval, closed or open");
+        if (!network.adminPods.isEmpty())
+            toml.list("admin_pods", network.adminPods, "whose pods administer: exactly these");
         toml.table("redundancy");
         toml.value("copies", redundancy.copies, "of every file, each on another pod");
         toml.value("min_copies", redundancy.minCopies, "below it writes are refused");

@@ -46,6 +46,11 @@ public final class Commands {
     /** {@link DecideArguments} -> {}: says yes or no to one of them; asked of an administrator's pod. */
     public static final String DECIDE = "decide";
 
+    /** {} -> {@link ReformPlan}: what this pod knows, for who thinks of re-forming its network. */
+    public static final String REFORM_PLAN = "reform-plan";
+    /** {@link ReformPlan.Order} -> {}: the pod ends after the answer, and starts again in the next generation. */
+    public static final String REFORM = "reform";
+
     private Commands() {}
 
     public record Requests(List<Request> requests) {
@@ -97,8 +102,10 @@ public final class Commands {
      * @param uses how many pods may join
      * @param seconds from now
      * @param name what the pod must be called; empty for any name
+     * @param administrator who joins with it becomes an administrator
+     * @param replaces who joins with it takes the place of the pod of that name
      */
-    public record InviteArguments(int uses, long seconds, String name) {}
+    public record InviteArguments(int uses, long seconds, String name, boolean administrator, boolean replaces) {}
 
     /**
      * @param token secret: whoever has it may join

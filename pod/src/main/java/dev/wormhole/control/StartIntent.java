@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
@@ -36,11 +37,36 @@ public sealed interface StartIntent {
         }
     }
 
+    /**
+     * Begins the next generation of a network whose majority is lost for good, from this store.
+     *
+     * @param without names of the pods that are no members in it
+     */
+    record Reform(List<String> without) implements StartIntent {
+        public Reform {
+            without = List.copyOf(without);
+        }
+    }
+
+    /**
+     * Takes this store of an earlier generation along into the present one, as a new life of it.
+     *
+     * @param address, token as of {@link Join}
+     */
+    record Rejoin(String address, String token) implements StartIntent {
+        @Override
+        public String toString() {
+            return "rejoin " + address;
+        }
+    }
+
     /** Writes it to a store, synced, in place of any other. */
     default void write(Path store) throws IOException {
         var form = switch (this) {
-            case Create(var network, var toml) -> new Form("create", network, toml, "", "");
-            case Join(var address, var token) -> new Form("join", "", "", address, token);
+            case Create(var network, var toml) -> new Form("create", network, toml, "", "", List.of());
+            case Join(var address, var token) -> new Form("join", "", "", address, token, List.of());
+            case Reform(var without) -> new Form("reform", "", "", "", "", without);
+            case Rejoin(var address, var token) -> new Form("rejoin", "", "", address, token, List.of());
         };
         var temporary = store.resolve(FILE + ".new");
         Files.deleteIfExists(temporary);
@@ -69,6 +95,9 @@ public sealed interface StartIntent {
             return switch (Json.text(json, "action")) {
                 case "create" -> Optional.of(new Create(Json.text(json, "network"), Json.text(json, "toml")));
                 case "join" -> Optional.of(new Join(Json.text(json, "address"), Json.text(json, "token")));
+                case "rejoin" -> Optional.of(new Rejoin(Json.text(json, "address"), Json.text(json, "token")));
+                case "reform" ->
+                    Optional.of(new Reform(Json.to(Form.class, json).without()));
                 default -> throw new IOException(store.resolve(FILE) + " names no known action");
             };
         } catch (JsonParseException e) {
@@ -81,5 +110,9 @@ public sealed interface StartIntent {
     }
 
     /** The bytes of the file. */
-    record Form(String action, String network, String toml, String address, String token) {}
+    record Form(String action, String network, String toml, String address, String token, List<String> without) {
+        public Form {
+            without = Commands.list(without);
+        }
+    }
 }

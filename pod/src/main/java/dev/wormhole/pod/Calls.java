@@ -48,6 +48,9 @@ final class Calls {
     /** Where the caller is, answered with where the callee is; and where others are, that the log may not know. */
     static final int WHEREABOUTS = Kinds.KINDS_FREE + 20;
 
+    /** Which generations follow each other, between pods of any. Open to strangers. */
+    static final int GENERATION = Kinds.KINDS_FREE + 32;
+
     static final int NOT_LEADER = PeerRefused.CODES_FREE;
     /** The pod asked cannot certify others. */
     static final int NO_AUTHORITY = PeerRefused.CODES_FREE + 1;

@@ -98,6 +98,7 @@ final class ControlCommands {
             return Json.of(new Empty());
         });
         AuthorityControl.add(handlers, this::parts);
+        new ReformCommands(pod).addTo(handlers);
         handlers.put(Commands.SYNC, (arguments, progress) -> {
             sync(progress);
             return Json.of(new Empty());
@@ -149,10 +150,15 @@ final class ControlCommands {
 
     private void apply(String toml) throws ControlException, InterruptedException, IOException {
         var parts = parts();
-        if (NetworkConfig.parse("network.toml", toml) instanceof Parsed.Bad<NetworkConfig> bad)
-            throw new ControlException(ControlException.BAD_REQUEST, bad.report(), "nothing was changed");
+        var wished = switch (NetworkConfig.parse("network.toml", toml)) {
+            case Parsed.Good<NetworkConfig>(var config) -> config;
+            case Parsed.Bad<NetworkConfig> bad ->
+                throw new ControlException(ControlException.BAD_REQUEST, bad.report(), "nothing was changed");
+        };
         parts.log().barrier();
         checkAdministrator(parts);
+        var administrators = Administration.declared(parts, wished);
+        Administration.add(parts, administrators, command -> propose(parts, command));
         var outcome = propose(
                 parts, new Command.Configure(parts.log().view().configuration().version(), toml));
         if (outcome instanceof Outcome.Refused)
@@ -160,6 +166,7 @@ final class ControlCommands {
                     ControlException.REFUSED,
                     "another change of the configuration came first",
                     "look at it with wormhole config show, and apply again");
+        Administration.remove(parts, administrators, command -> propose(parts, command));
     }
 
     // ---- invitations
@@ -177,6 +184,8 @@ final class ControlCommands {
                         "to change that: wormhole apply, with join = \"token\"");
             case TOKEN, OPEN, APPROVAL -> {}
         }
+        if (wanted.administrator()) Administration.checkUndeclared(parts);
+        if (wanted.replaces()) Administration.checkGone(parts, wanted.name());
         var token = JoinToken.make(parts.authorityKey()
                 .get()
                 .map(dev.wormhole.security.Authority::certificate)
@@ -184,7 +193,16 @@ final class ControlCommands {
                 .getPublicKey());
         var now = System.currentTimeMillis();
         var expires = now + TimeUnit.SECONDS.toMillis(Math.clamp(wanted.seconds(), 1, Integer.MAX_VALUE));
-        var outcome = propose(parts, new Command.Invite(token.id(), wanted.uses(), expires, false, wanted.name(), now));
+        var outcome = propose(
+                parts,
+                new Command.Invite(
+                        token.id(),
+                        wanted.uses(),
+                        expires,
+                        wanted.administrator(),
+                        wanted.replaces(),
+                        wanted.name(),
+                        now));
         if (outcome instanceof Outcome.Refused(var errno))
             throw new ControlException(
                     ControlException.REFUSED,
@@ -260,6 +278,7 @@ final class ControlCommands {
         var parts = parts();
         parts.log().barrier();
         checkAdministrator(parts);
+        Administration.checkUndeclared(parts);
         var pod = named(parts, wanted.pod());
         var command = new Command.SetAdministrator(pod.incarnation(), wanted.administrator());
         if (propose(parts, command) instanceof Outcome.Refused(var errno))

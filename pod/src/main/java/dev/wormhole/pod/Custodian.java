@@ -42,6 +42,7 @@ final class Custodian implements AutoCloseable {
     private final Incarnation self;
     private final PodLog log;
     private final ContentStore store;
+    private final FormerSlices former;
     private final ArrayBlockingQueue<List<SliceId>> discarded = new ArrayBlockingQueue<>(DISCARDS_MAX);
     private final Queue<SliceId> damaged;
     private final Thread thread;
@@ -60,8 +61,9 @@ final class Custodian implements AutoCloseable {
     private volatile boolean closed;
 
     /** @param damaged slices whose bytes did not match their checksums, as the store finds them */
-    Custodian(Incarnation self, PodLog log, ContentStore store, Queue<SliceId> damaged) {
+    Custodian(Incarnation self, PodLog log, ContentStore store, FormerSlices former, Queue<SliceId> damaged) {
         this.damaged = damaged;
+        this.former = former;
         this.self = self;
         this.log = log;
         this.store = store;
@@ -104,7 +106,7 @@ final class Custodian implements AutoCloseable {
 
     private void judge(SliceId slice, boolean dropped) {
         var row = log.view().slice(slice);
-        boolean dead = row == null && Custody.isDead(log.view(), slice);
+        boolean dead = row == null && !former.keeps(slice) && Custody.isDead(log.view(), slice);
         boolean underWay;
         synchronized (this) {
             underWay = claimed.contains(slice);
@@ -220,6 +222,7 @@ final class Custodian implements AutoCloseable {
     }
 
     private void compareAll() {
+        if (open) former.known(log.view());
         store.forEachDurable(slice -> judge(slice, false));
         var lost = new ArrayList<SliceId>();
         log.view().slices(null, row -> {

@@ -238,6 +238,7 @@ final class Joining {
             throw new PeerRefused(
                     PeerRefused.UNAUTHENTICATED,
                     "the network wants an invitation: on an administrator's pod, wormhole invite prints the command");
+        checkReplaced(log, token, settings);
         Outcome outcome;
         try {
             outcome = log.propose(new Command.JoinPod(
@@ -272,6 +273,19 @@ final class Joining {
         };
     }
 
+    /** An invitation to take a pod's place is worth nothing while that one is there. */
+    private static void checkReplaced(PodLog log, Optional<byte[]> token, PodSettings settings) throws PeerRefused {
+        var invitation = token.map(log.view()::invitation).orElse(null);
+        if (invitation == null || !invitation.replaces()) return;
+        for (PodRecord pod : log.view().pods())
+            if (pod.settings().name().equals(settings.name())
+                    && invitation.usesLeft() > 0
+                    && Administration.isThere(log, pod))
+                throw new PeerRefused(
+                        PeerRefused.UNAUTHENTICATED,
+                        "pod " + settings.name() + " is there: only one that is gone is replaced");
+    }
+
     /** Returns when an administrator has said yes. */
     private static void awaitApproval(
             Approvals approvals, PublicKey key, Authority authority, PodSettings settings, Request request)
@@ -303,7 +317,9 @@ final class Joining {
             }
             case EEXIST ->
                 "a pod named " + settings.name() + " is a member already; choose another --name, or remove that one"
-                        + " first: wormhole leave --gone " + settings.name();
+                        + " first: wormhole leave --gone " + settings.name()
+                        + "; to take the place of one that is gone for good: wormhole invite --replace "
+                        + settings.name() + " gives an invitation for that";
             case ESTALE -> "this store was a member and was removed; join with an empty store";
             case EPERM -> "the pod that was asked is no administrator's any more";
             default -> "the network refused: " + errno;

@@ -26,10 +26,12 @@ import dev.wormhole.namespace.Change;
 import dev.wormhole.namespace.Command;
 import dev.wormhole.namespace.PodRecord;
 import dev.wormhole.namespace.PodSettings;
+import dev.wormhole.namespace.Reforming;
 import dev.wormhole.security.Authority;
 import dev.wormhole.security.JoinToken;
 import dev.wormhole.security.KeyFiles;
 import dev.wormhole.security.PodIdentity;
+import dev.wormhole.security.Reformation;
 import dev.wormhole.transfer.Identity;
 import dev.wormhole.transfer.PeerRefused;
 import dev.wormhole.transfer.Peers;
@@ -75,6 +77,9 @@ final class Pod {
     /** Damaged slices that wait to be given up; what finds no place is met again by the next read. */
     private static final int DAMAGED_MAX = 10_000;
 
+    /** How a pod ends that is to be opened again at once. */
+    static final int RESTART = -1;
+
     private static final Duration UNMOUNT_GRACE = Duration.ofSeconds(2);
     private static final Duration FIRST_START_MAX = Duration.ofMinutes(2);
     private static final Duration PROMPT_LEAVE_MAX = Duration.ofSeconds(1);
@@ -87,10 +92,14 @@ final class Pod {
     private final Deque<AutoCloseable> closers = new ArrayDeque<>();
     private final CompletableFuture<Integer> end = new CompletableFuture<>();
     private final AtomicBoolean stopping = new AtomicBoolean();
+    private final AtomicReference<String> ended = new AtomicReference<>("");
     private volatile PodState.Stage stage = PodState.Stage.STARTING;
     private volatile String doing = "starting";
     private final AtomicReference<String> lastRefusal = new AtomicReference<>("");
     private volatile boolean frozen;
+    /** The network goes on in a later generation: this pod is about to end. */
+    private volatile boolean past;
+
     private final CompletableFuture<Void> ready = new CompletableFuture<>();
     private volatile @Nullable Parts parts;
 
@@ -116,14 +125,22 @@ final class Pod {
         this.store = config.pod().store();
     }
 
-    /** Returns once the folder can be used. On failure nothing is left open. */
+    /**
+     * Returns once the folder can be used, or when the pod has learnt on the way that it is to be opened again. On failure
+     * nothing is left open.
+     */
     static Pod open(PodConfig config, DaemonStart start) throws IOException, InterruptedException {
         var pod = new Pod(config);
         try {
             pod.start(start);
             return pod;
         } catch (IOException | RuntimeException | InterruptedException failure) {
+            // Whoever stops it closes what is open; what was opened behind that is closed here.
+            boolean stopped = pod.past || pod.stopping.get();
+            int code = stopped ? pod.awaitEnd() : 0;
             pod.closeAll();
+            if (code == RESTART) return pod;
+            if (stopped && failure instanceof IOException) throw new IOException(pod.ended(), failure);
             throw failure;
         }
     }
@@ -134,6 +151,7 @@ final class Pod {
         var volume = new DiskVolume(store);
         var keys = new KeyFiles(store);
         var intent = start.intent();
+        Transition.finish(store, volume);
         var header = StoreHeader.read(volume);
         String founded = null;
         List<Joining.Welcome.Pod> met = List.of();
@@ -177,9 +195,18 @@ final class Pod {
                     met = welcome.pods();
                     LOG.info("admitted to network " + welcome.networkName() + " as " + welcome.incarnation());
                 }
+                case StartIntent.Reform _, StartIntent.Rejoin _ ->
+                    throw new IOException("the store " + store + " belongs to no network that could go on");
             }
         } else if (intent.orElse(null) instanceof StartIntent.Create(var _, var toml)) {
             founded = toml; // founding was interrupted: it goes on, the log tells what is done
+        } else {
+            var moved =
+                    changeGeneration(new Reformer(store, volume, header.get(), this::doing), keys, header.get(), start);
+            if (moved.isPresent()) {
+                header = Optional.of(moved.get().header());
+                met = moved.get().pods();
+            }
         }
         var secure = Secure.open(keys, header.get());
         var known = header.get().started();
@@ -192,6 +219,42 @@ final class Pod {
         stage = PodState.Stage.READY;
         doing("ready");
         ready.complete(null);
+    }
+
+    /** Into the next generation, where this pod was told to go there or may; empty where it stays in its own. */
+    private Optional<Reformer.Rejoined> changeGeneration(
+            Reformer reformer, KeyFiles keys, StoreHeader header, DaemonStart start)
+            throws IOException, InterruptedException {
+        switch (start.intent().orElse(null)) {
+            case StartIntent.Reform reform -> {
+                return Optional.of(once(start, () -> new Reformer.Rejoined(reformer.reform(keys, reform), List.of())));
+            }
+            case StartIntent.Rejoin(var address, var token) -> {
+                return Optional.of(once(
+                        start, () -> reformer.rejoin(HostPort.parse(address).toString(), token(token), settings(addresses()))));
+            }
+            case null, default -> {}
+        }
+        var superseded =
+                Superseded.read(store, header, Secure.open(keys, header).trusted());
+        if (superseded.isEmpty()) return Optional.empty();
+        if (!superseded.get().takesAlong())
+            throw new IOException(superseded.get().advice(store));
+        return Optional.of(new Reformer.Rejoined(reformer.follow(superseded.get()), List.of()));
+    }
+
+    private interface Transit {
+        Reformer.Rejoined run() throws IOException, InterruptedException;
+    }
+
+    /** What was refused is not tried again at the next start: the store is what it was, and starts as that. */
+    private static Reformer.Rejoined once(DaemonStart start, Transit change) throws IOException, InterruptedException {
+        try {
+            return change.run();
+        } catch (IOException refused) {
+            start.intentDone();
+            throw refused;
+        }
     }
 
     private void run(
@@ -232,7 +295,6 @@ final class Pod {
         };
         var peers = new Peers(transport, () -> identity, appliedIndex, Peers.Limits.DEFAULT);
         closeLater(peers);
-        peers.onRefused(this::refusedByOthers);
         var server = new Server(transport, () -> identity, appliedIndex, Server.Limits.DEFAULT);
         closeLater(server);
         server.onPeer(peers::heard);
@@ -246,6 +308,12 @@ final class Pod {
                 config.disconnected().after(),
                 this::fail);
         applied.set(log);
+        var watch = new GenerationWatch(header, log, cluster, secure::trusted, this::superseded);
+        closeLater(watch);
+        peers.onRefused(refused -> {
+            if (refused.code() == PeerRefused.WRONG_GENERATION) watch.look();
+            refusedByOthers(refused);
+        });
         var network = new NetworkSettings(log::view);
         network.refresh();
         var sender = new SliceSender(peers, slices);
@@ -255,7 +323,7 @@ final class Pod {
             var repairer = repair.get();
             if (repairer != null) repairer.lookAgain();
         });
-        var custodian = new Custodian(self, log, slices, damaged);
+        var custodian = new Custodian(self, log, slices, FormerSlices.open(store, slices), damaged);
         var received = new ReceivingStore(slices, custodian::received);
         new SliceReceiver(server, peers, () -> identity, received, sender, SliceReceiver.Limits.DEFAULT);
         new SliceProvider(server, slices);
@@ -353,7 +421,8 @@ final class Pod {
         doing("opening the log");
         var listen = config.pod().listen();
         var logListen = new InetSocketAddress(listen.host(), listen.port() + 1);
-        boolean founder = self.number() == 1;
+        // In an empty directory; of a network that was re-formed, who did that has a log by then.
+        boolean founder = self.number() == 1 && header.generation() == Reforming.FIRST_GENERATION;
         var raft = RaftLog.open(
                 Settings.of(
                                 store.resolve("log-raft"),
@@ -362,7 +431,7 @@ final class Pod {
                                         self,
                                         Steward.logAddress(settings.addresses().getFirst())),
                                 logListen,
-                                founder ? Settings.Start.FOUND : Settings.Start.JOIN)
+                                founder || begins(log, header) ? Settings.Start.FOUND : Settings.Start.JOIN)
                         .with(secure.logTls()),
                 log);
         closeLater(raft);
@@ -381,6 +450,7 @@ final class Pod {
                 header.networkId(),
                 header.generation());
         StatusReport.serve(server, this);
+        watch.start(server);
         server.start(listen.toString());
         whereabouts.start(
                 config.pod().discovery() && config.pod().isOnANetwork()
@@ -392,7 +462,7 @@ final class Pod {
         closeLater(custodian);
         closeLater(renewal);
         renewal.start();
-        boolean first = header.startCount() == 1;
+        boolean first = header.startCount() == 1 || log.applied() <= 0 && !founder;
         connect(first, () -> {
             if (founder && founded != null) {
                 doing("founding the network");
@@ -421,6 +491,8 @@ final class Pod {
         closeLater(files);
         if (config.pod().mount().isPresent()) {
             closeLater(() -> leavePromptSet(log, steward));
+            watch.askAll();
+            if (past) throw new IOException("the network goes on in another generation");
             Path mountPoint = config.pod().mount().get();
             doing("mounting " + mountPoint);
             var mount = LinuxMount.mount(
@@ -435,6 +507,14 @@ final class Pod {
             });
             log.visibility().opened();
         }
+    }
+
+    /** Whether this pod is the one that began the generation: its log has no other voter yet. */
+    private static boolean begins(PodLog log, StoreHeader header) throws IOException {
+        var reformings = log.view().reformings();
+        return !reformings.isEmpty()
+                && Reformation.decode(reformings.getLast()).generation() == header.generation()
+                && Reformation.decode(reformings.getLast()).by().equals(header.incarnation());
     }
 
     /** The keys are durable before the header says that this is a pod. */
@@ -559,9 +639,7 @@ final class Pod {
     }
 
     private static UUID group(StoreHeader header) {
-        return new UUID(
-                header.networkId().getMostSignificantBits(),
-                header.networkId().getLeastSignificantBits() ^ header.generation());
+        return Reformer.group(header.networkId(), header.generation());
     }
 
     private static long next(IdSource ids) {
@@ -709,8 +787,32 @@ final class Pod {
     private void fail(String reason) {
         Thread.ofPlatform().name("stop").start(() -> {
             LOG.severe(reason);
-            stop(reason);
-            end.complete(1);
+            stop(reason, 1);
+        });
+    }
+
+    /** The network goes on without this pod, or in a generation that takes it along: what it serves is the past. */
+    private void superseded(Superseded by) {
+        past = true;
+        Thread.ofPlatform().name("superseded").start(() -> {
+            try {
+                by.write(store);
+            } catch (IOException failure) {
+                fail(by.advice(store) + " (which cannot be written down: " + failure.getMessage() + ")");
+                return;
+            }
+            if (by.takesAlong())
+                restart("the network goes on in generation "
+                        + Reforming.number(by.last().generation()) + ", which "
+                        + by.last().byName() + " began, with this pod");
+            else fail(by.advice(store));
+        });
+    }
+
+    /** Ends, to be opened anew by the same process. */
+    void restart(String reason) {
+        Thread.ofPlatform().name("restart").start(() -> {
+            stop(reason, RESTART);
         });
     }
 
@@ -722,13 +824,23 @@ final class Pod {
         }
     }
 
-    /** Ends the pod in good order; the second call does nothing but wait for the first. */
+    /** Why the pod ended, empty while it goes on. */
+    String ended() {
+        return ended.get();
+    }
+
+    /** Ends the pod in good order; the second call does nothing. */
     void stop(String reason) {
+        stop(reason, 0);
+    }
+
+    private void stop(String reason, int code) {
         if (!stopping.compareAndSet(false, true)) return;
+        ended.set(reason);
         LOG.info("stopping: " + reason);
         ready.completeExceptionally(new IOException("the pod is stopping: " + reason));
         closeAll();
-        end.complete(0);
+        end.complete(code);
     }
 
     /** Leadership goes to another pod that is present, so that nobody waits for an election. */

@@ -665,7 +665,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     }
 
     /** Gives the batches of the namespace the log position that they belong to. Only the applying thread writes. */
-    private static final class PositionedTable implements Table {
+    static final class PositionedTable implements Table {
         private final RocksTable rocks;
         private long term;
         private long index = -1;

@@ -9,6 +9,7 @@ import dev.wormhole.control.StoreCheck;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
@@ -28,19 +29,27 @@ public final class PodMain implements DaemonEntry {
     public int run(Path podToml, DaemonStart start) throws Exception {
         PodConfig config = PodConfig.load(podToml).orFail();
         quiet();
-        Pod pod;
-        try {
-            pod = Pod.open(config, start);
-        } catch (IOException failure) {
-            LOG.log(Level.SEVERE, "pod " + config.pod().name() + " did not start: " + failure.getMessage());
-            LOG.log(Level.FINE, "because", failure);
-            start.failed(String.valueOf(failure.getMessage()));
-            return FAILED;
-        }
+        var running = new AtomicReference<Pod>();
         Runtime.getRuntime()
-                .addShutdownHook(
-                        Thread.ofPlatform().name("shutdown").unstarted(() -> pod.stop("the process was told to end")));
-        return pod.awaitEnd();
+                .addShutdownHook(Thread.ofPlatform().name("shutdown").unstarted(() -> {
+                    var pod = running.get();
+                    if (pod != null) pod.stop("the process was told to end");
+                }));
+        while (true) {
+            Pod pod;
+            try {
+                pod = Pod.open(config, start);
+            } catch (IOException failure) {
+                LOG.log(Level.SEVERE, "pod " + config.pod().name() + " did not start: " + failure.getMessage());
+                LOG.log(Level.FINE, "because", failure);
+                start.failed(String.valueOf(failure.getMessage()));
+                return FAILED;
+            }
+            running.set(pod);
+            int code = pod.awaitEnd();
+            if (code > 0) start.failed(pod.ended());
+            if (code != Pod.RESTART) return code;
+        }
     }
 
     @Override

@@ -10,6 +10,7 @@ import dev.wormhole.health.Situation;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.namespace.PodRecord;
 import dev.wormhole.namespace.PodSettings;
+import dev.wormhole.namespace.Reforming;
 import dev.wormhole.transfer.PeerException;
 import dev.wormhole.transfer.PeerRefused;
 import dev.wormhole.transfer.Server;
@@ -132,7 +133,7 @@ final class StatusReport {
         var network = parts.settings().get();
         return new NetworkStatus(
                 parts.header().networkName(),
-                parts.header().generation(),
+                Reforming.number(parts.header().generation()),
                 VERSION,
                 pod.config().pod().name(),
                 log.leader().map(cluster::name).orElse(""),

@@ -50,6 +50,7 @@ final class Steward implements AutoCloseable {
     /** Beats of a leader that has just begun, or misses somebody whom programs wait for. */
     private static final Duration URGENT_EVERY = Duration.ofMillis(50);
 
+    private static final long ANSWER_NANOS = TimeUnit.SECONDS.toNanos(5);
     private static final long HOUSEKEEPING_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
 
     private final Incarnation self;
@@ -78,7 +79,11 @@ final class Steward implements AutoCloseable {
     private Set<SliceId> unnamedBefore = Set.of();
     private boolean letting;
     private boolean reaping;
-    private long housekeptNanos;
+    private volatile long housekeptNanos;
+    /** Members that are not in the log yet: those that are being asked, and when others answered. Guarded by this. */
+    private final Set<Incarnation> asked = new HashSet<>();
+
+    private final Map<Incarnation, Long> answered = new HashMap<>();
 
     /** The file system's part in the life of orphans. */
     interface Orphans {
@@ -356,6 +361,7 @@ final class Steward implements AutoCloseable {
         String reason = null;
         for (PodRecord pod : cluster.records()) {
             if (voters.contains(pod.incarnation()) || listeners.contains(pod.incarnation())) continue;
+            if (!answers(pod.incarnation())) continue;
             listeners.add(pod.incarnation());
             reason = pod.settings().name() + " joins the log";
         }
@@ -408,6 +414,29 @@ final class Steward implements AutoCloseable {
                     why, failure.getMessage()
                 });
         });
+    }
+
+    /**
+     * Who is not in this log yet is added once it answers: the change waits for all that come, and after a re-forming some may
+     * not come for long.
+     */
+    private boolean answers(Incarnation pod) {
+        synchronized (this) {
+            var at = answered.get(pod);
+            if (at != null && System.nanoTime() - at < ANSWER_NANOS) return true;
+            if (!asked.add(pod)) return false;
+        }
+        peers.call(pod, Calls.HOLDS, Messages.writer().putVarint(0).toBytes(), Calls.HOLDS_DEADLINE)
+                .whenComplete((_, failure) -> {
+                    synchronized (this) {
+                        asked.remove(pod);
+                        if (failure != null) return;
+                        answered.put(pod, System.nanoTime());
+                        housekeptNanos = System.nanoTime() - HOUSEKEEPING_NANOS;
+                    }
+                    wake();
+                });
+        return false;
     }
 
     /** A pod votes once it follows: it has told an index near what is committed. */

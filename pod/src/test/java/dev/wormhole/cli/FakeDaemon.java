@@ -59,6 +59,10 @@ final class FakeDaemon {
                     Files.createDirectories(network);
                     Files.writeString(network.resolve("network.toml"), toml);
                 }
+                case StartIntent.Reform _, StartIntent.Rejoin _ -> {
+                    start.failed("this daemon has no generations");
+                    System.exit(1);
+                }
                 case StartIntent.Join(var address, var _) -> {
                     if (!Files.exists(network) || HostPort.parse(address).port() == 1) {
                         start.failed("no network at " + address);

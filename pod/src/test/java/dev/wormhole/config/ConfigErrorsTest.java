@@ -248,7 +248,6 @@ class ConfigErrorsTest {
                 .extracting(line -> line.split(" ", 4)[2])
                 .containsExactly(
                         "network.profile",
-                        "network.admin_pods",
                         "network.max_size",
                         "conflicts.strategy",
                         "situations.degraded.reaction",
