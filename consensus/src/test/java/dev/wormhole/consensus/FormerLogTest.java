@@ -114,7 +114,7 @@ class FormerLogTest {
         var storage = directory.resolve("log");
         var applier = applier("table");
         try (var log = open(storage, group, applier)) {
-            var _ = append(log, RegisterApplier.Summary.EMPTY, 30, 50 << 10);
+            var _ = append(log, RegisterApplier.Summary.EMPTY, 12, 50 << 10);
         }
         applier.table.close();
         try (var segments = Files.list(storage.resolve(group.toString()).resolve("current"))) {

@@ -18,7 +18,6 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -459,7 +458,8 @@ public final class NamespaceChecker {
             if (shown.authority() < 1 || shown.authority() > authorities[0])
                 found("p" + Keys.id(key, 0) + " shows a certificate of no authority: " + shown.authority());
         });
-        long generation = Rows.number(Objects.requireNonNull(table.get(Keys.GENERATION)), 0);
+        byte[] present = table.get(Keys.GENERATION);
+        long generation = present == null ? 0 : Rows.number(present, 0);
         each(Keys.REFORMED, (key, row) -> {
             if (Keys.id(key, 0) > generation)
                 found("generation " + Keys.id(key, 0) + " is not the state's, nor before it");

@@ -6,16 +6,13 @@ import dev.wormhole.health.Presence;
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.namespace.PodRecord;
 import dev.wormhole.security.Reformation;
-import dev.wormhole.security.TlsTransport;
 import dev.wormhole.transfer.Identity;
 import dev.wormhole.transfer.Peers;
 import dev.wormhole.transfer.Request;
 import dev.wormhole.transfer.Server;
-import dev.wormhole.transfer.TcpTransport;
 import java.io.IOException;
 import java.security.cert.X509Certificate;
 import java.time.Duration;
-import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
@@ -207,8 +204,7 @@ final class GenerationWatch implements AutoCloseable {
 
     /** Shows what this pod knows, and hears what the other does. @return whether somebody answered */
     private boolean ask(String address) throws InterruptedException {
-        var transport = TlsTransport.joining(new TcpTransport(), Optional.empty(), InstantSource.system());
-        try (var stranger = new Peers(transport, Identity::stranger, () -> 0L, Peers.Limits.DEFAULT)) {
+        try (var stranger = new Peers(Joining.strangers(Optional.empty()), Identity::stranger, () -> 0L, Peers.Limits.DEFAULT)) {
             var reply = stranger.callAddress(
                             address,
                             Calls.GENERATION,

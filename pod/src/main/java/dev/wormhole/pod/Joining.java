@@ -97,7 +97,7 @@ final class Joining {
             KeyFiles files, String address, Optional<JoinToken> token, PodSettings settings, Consumer<String> waiting)
             throws IOException, InterruptedException {
         var keys = files.ownKeys();
-        var transport = TlsTransport.joining(new TcpTransport(), token, InstantSource.system());
+        var transport = strangers(token);
         while (true) {
             try {
                 return askOnce(keys, transport, address, token, settings);
@@ -109,6 +109,11 @@ final class Joining {
                 Thread.sleep(ASK_AGAIN);
             }
         }
+    }
+
+    /** Of who has no certificate, or none that counts at the other end. */
+    static TlsTransport strangers(Optional<JoinToken> token) {
+        return TlsTransport.joining(new TcpTransport(), token, InstantSource.system());
     }
 
     private static IOException refused(String address, Throwable why) {

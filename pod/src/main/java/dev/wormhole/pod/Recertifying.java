@@ -233,7 +233,7 @@ final class Recertifying {
      */
     Answer askReturn(String address, String name) throws IOException, InterruptedException {
         var own = secure.files().ownKeys();
-        var transport = Secure.stranger();
+        var transport = Joining.strangers(Optional.empty());
         try (var stranger = new Peers(transport, Identity::stranger, () -> 0L, Peers.Limits.DEFAULT)) {
             var shown = secure.credentials().certificate().getEncoded();
             var request = JoinRequest.make(own, name, shown, Optional.empty());

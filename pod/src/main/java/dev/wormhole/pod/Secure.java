@@ -153,11 +153,6 @@ final class Secure {
         return new TlsTransport(new TcpTransport(), engines, trust);
     }
 
-    /** For a pod whose certificate is not believed any more: it shows none, and believes nobody yet. */
-    static TlsTransport stranger() {
-        return TlsTransport.joining(new TcpTransport(), Optional.empty(), InstantSource.system());
-    }
-
     /** For the log. */
     Settings.Tls logTls() {
         return new Settings.Tls(keys, trust, Secure::speaksFor, admission::admits, logRefusals::note);

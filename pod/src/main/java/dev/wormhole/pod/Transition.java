@@ -94,9 +94,10 @@ final class Transition {
         if (!Files.isDirectory(staged)) return false;
         var next = StoreHeader.read(new DiskVolume(staged))
                 .orElseThrow(() -> new IOException(staged + " is damaged: it has no header"));
-        var former = store.resolve(FormerSlices.FOLDER).resolve(Files.readString(staged.resolve(FROM)));
+        var all = store.resolve(FormerSlices.FOLDER);
+        var former = all.resolve(Files.readString(staged.resolve(FROM)));
         Files.createDirectories(former);
-        sync(former.getParent());
+        sync(all);
         for (var part : PARTS) {
             if (!Files.exists(staged.resolve(part))) continue;
             // One that is in its place already is the old one, unless the old one has gone before.
@@ -157,7 +158,8 @@ final class Transition {
             channel.force(true);
         }
         Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
-        sync(file.toAbsolutePath().getParent());
+        var folder = file.toAbsolutePath().getParent();
+        if (folder != null) sync(folder);
     }
 
     static void removeTree(Path path) throws IOException {
