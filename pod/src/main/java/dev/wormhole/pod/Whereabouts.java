@@ -52,6 +52,7 @@ final class Whereabouts implements AutoCloseable {
     /** Addresses that come and go, as those of virtual machines, do not fill the log. */
     private static final long RECORD_PAUSE_NANOS = TimeUnit.SECONDS.toNanos(10);
 
+    private static final int ANNOUNCEMENTS = 3;
     private static final int ADDRESSES_MAX = 16;
     private static final int ADDRESS_BYTES_MAX = 300;
     private static final int PLACES_MAX = 10_000;
@@ -116,7 +117,11 @@ final class Whereabouts implements AutoCloseable {
     private long movedNanos = System.nanoTime();
     private long recordDueNanos = System.nanoTime();
     private boolean recording;
-    private int announcements = 3;
+    /** Those that are made whether somebody misses them or not. */
+    private int announcements = ANNOUNCEMENTS;
+
+    private long announcePauseNanos = RETRY_FIRST_NANOS;
+    private long announceDueNanos = System.nanoTime();
 
     /**
      * @param startCount of this pod's store
@@ -271,7 +276,8 @@ final class Whereabouts implements AutoCloseable {
             lost = !now.containsAll(own.addresses());
             own = new Place(own.sequence() + 1, now);
             movedNanos = System.nanoTime();
-            announcements = 3;
+            announcements = ANNOUNCEMENTS;
+            announcePauseNanos = RETRY_FIRST_NANOS;
             for (var telling : tellings.values()) {
                 telling.pauseNanos = RETRY_FIRST_NANOS;
                 telling.dueNanos = movedNanos;
@@ -371,7 +377,7 @@ final class Whereabouts implements AutoCloseable {
         });
     }
 
-    /** Says on the local network where this pod is: after each move, and while somebody has not heard it. */
+    /** Says on the local network where this pod is: after each move, and ever more rarely while somebody has not heard it. */
     private void announceIfLost() {
         var running = discovery;
         if (running == null) return;
@@ -383,8 +389,14 @@ final class Whereabouts implements AutoCloseable {
                 var telling = tellings.get(pod);
                 return telling != null && telling.heardSequence == own.sequence();
             });
-            if (announcements == 0 && unheard.isEmpty()) return;
-            if (announcements > 0) announcements--;
+            var now = System.nanoTime();
+            if (announcements > 0) {
+                announcements--;
+            } else {
+                if (unheard.isEmpty() || now - announceDueNanos < 0) return;
+                announcePauseNanos = Math.min(2 * announcePauseNanos, RETRY_MAX_NANOS);
+            }
+            announceDueNanos = now + announcePauseNanos;
             place = own;
         }
         running.announce(place.sequence());
