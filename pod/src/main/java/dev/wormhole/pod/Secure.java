@@ -82,7 +82,7 @@ final class Secure {
     }
 
     /** Shows these from now on, also after the next start. */
-    void show(Credentials other) throws IOException {
+    synchronized void show(Credentials other) throws IOException {
         if (!other.identity().equals(credentials.identity()))
             throw new IOException("a certificate of " + other.identity());
         files.write(other);
@@ -97,7 +97,7 @@ final class Secure {
     }
 
     /** As another pod told, that this one has reason to believe; on disk when this returns. */
-    void trust(List<X509Certificate> authorities) throws IOException {
+    synchronized void trust(List<X509Certificate> authorities) throws IOException {
         if (authorities.isEmpty()) return;
         files.writeTrusted(authorities);
         trusted = List.copyOf(authorities);
@@ -132,7 +132,7 @@ final class Secure {
     }
 
     /** What is trusted now is known at the next start, before the log is. */
-    void keepTrusted() throws IOException {
+    synchronized void keepTrusted() throws IOException {
         var now = trusted;
         if (!files.trusted().equals(now)) files.writeTrusted(now);
     }

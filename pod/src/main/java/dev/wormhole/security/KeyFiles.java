@@ -296,7 +296,8 @@ public final class KeyFiles {
         write(file, toPem(kind, bytes));
     }
 
-    private void write(String file, String pem) throws IOException {
+    /** One at a time: a command and the fetching of the authority's key may want the same file. */
+    private synchronized void write(String file, String pem) throws IOException {
         try {
             Files.createDirectory(
                     directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));

@@ -318,6 +318,25 @@ final class LifeCycleTest {
         assertThat(again.link()).isEqualTo(next.link());
     }
 
+    @Test
+    void severalMayWriteOneFileAtOnce() throws Exception {
+        var files = new KeyFiles(store);
+        files.ownKeys();
+        var writers = new ArrayList<CompletableFuture<Void>>();
+        for (var i = 0; i < 8; i++)
+            writers.add(CompletableFuture.runAsync(
+                    () -> {
+                        try {
+                            for (var j = 0; j < 10; j++) files.write(NETWORK.authority);
+                        } catch (IOException e) {
+                            throw new java.io.UncheckedIOException(e);
+                        }
+                    },
+                    THREADS));
+        for (var writer : writers) writer.get(30, TimeUnit.SECONDS);
+        assertThat(files.authority().orElseThrow().certificate()).isEqualTo(NETWORK.authority.certificate());
+    }
+
     // ---- recovery files
 
     private static final char[] PASSPHRASE = "correct horse battery".toCharArray();

@@ -257,6 +257,8 @@ final class AuthorityIT {
                 return false;
             }
         });
+        // Until it has caught up, the third pod's folder is as it was when it lost the network.
+        await("the third pod sees it", 60, () -> Files.exists(on(3).mount.resolve("awake")));
         assertThat(on(3).mount.resolve("awake")).hasContent("awake");
         assertThat(on(1).mount.resolve("before")).hasContent("before it slept");
     }
