@@ -1409,7 +1409,8 @@ public final class WormholeFileSystem implements FileSystem, AutoCloseable {
         long changes = listings.changes();
         boolean kept = listings.isKept(directory, asOf);
         boolean keep = kept
-                || listings.readsAnew(directory, asOf, changes, settings.validity().entryNanos(directory));
+                || listings.readsAnew(
+                        directory, asOf, changes, settings.validity().entryNanos(directory));
         return Answer.ok(new Opened(handle, kept, !keep));
     }
 

@@ -38,7 +38,12 @@ final class ModelTree {
 
     /** An ACL: rwx of the owner, the group and the others, of named users and groups; the mask, -1 if there is none. */
     record Acl(
-            int user, int group, int other, int mask, TreeMap<Integer, Integer> users, TreeMap<Integer, Integer> groups) {
+            int user,
+            int group,
+            int other,
+            int mask,
+            TreeMap<Integer, Integer> users,
+            TreeMap<Integer, Integer> groups) {
         boolean isPlain() {
             return mask < 0 && users.isEmpty() && groups.isEmpty();
         }
@@ -75,9 +80,11 @@ final class ModelTree {
                     .order(ByteOrder.LITTLE_ENDIAN)
                     .putInt(2);
             to.putShort((short) 1).putShort((short) user).putInt(-1);
-            users.forEach((id, bits) -> to.putShort((short) 2).putShort((short) (int) bits).putInt(id));
+            users.forEach((id, bits) ->
+                    to.putShort((short) 2).putShort((short) (int) bits).putInt(id));
             to.putShort((short) 4).putShort((short) group).putInt(-1);
-            groups.forEach((id, bits) -> to.putShort((short) 8).putShort((short) (int) bits).putInt(id));
+            groups.forEach((id, bits) ->
+                    to.putShort((short) 8).putShort((short) (int) bits).putInt(id));
             if (mask >= 0) to.putShort((short) 16).putShort((short) mask).putInt(-1);
             return to.putShort((short) 32).putShort((short) other).putInt(-1).array();
         }

@@ -389,7 +389,8 @@ final class RandomHistoriesTest {
                     if (isDefault && random.nextInt(4) != 0) id = pick(directories);
                     ModelTree.Acl acl = random.nextInt(5) == 0 ? null : acl();
                     add(
-                            new Command.SetAcl(new InodeId(id), isDefault, acl == null ? NONE : acl.bytes(), killSetgid),
+                            new Command.SetAcl(
+                                    new InodeId(id), isDefault, acl == null ? NONE : acl.bytes(), killSetgid),
                             model.setAcl(id, isDefault, acl, killSetgid));
                 }
                 case 4 -> flags();

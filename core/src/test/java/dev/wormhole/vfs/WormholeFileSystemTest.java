@@ -30,10 +30,10 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Random;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Random;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
@@ -543,8 +543,7 @@ class WormholeFileSystemTest {
         var random = new Random(seed);
         long[] places = new long[900];
         // many in the first two MiB, some far away and across the borders of windows
-        for (int i = 0; i < places.length; i++)
-            places[i] = i < 800 ? i * 2_500L : (i - 799) * (32L << 20) - 50;
+        for (int i = 0; i < places.length; i++) places[i] = i < 800 ? i * 2_500L : (i - 799) * (32L << 20) - 50;
         a.put("f", new byte[0]);
         long inA = a.open("f", O_RDWR);
         byte[] content = new byte[places.length];
