@@ -38,7 +38,13 @@ record Demo(Path directory, boolean madeDirectory, List<Pod> pods) {
             var config = PodConfig.of(name, Optional.of(mount), store, new HostPort("127.0.0.1", port))
                     .withNetwork(NETWORK);
             return config.withStorage(
-                    new PodConfig.Storage(LIMIT.bytes(), config.storage().keepFree(), Optional.empty(), List.of()));
+                    new PodConfig.Storage(
+                            LIMIT.bytes(),
+                            config.storage().keepFree(),
+                            Optional.empty(),
+                            List.of(),
+                            false,
+                            Optional.empty()));
         }
     }
 

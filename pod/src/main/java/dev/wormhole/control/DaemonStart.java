@@ -2,16 +2,35 @@
 package dev.wormhole.control;
 
 import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 
 /** The daemon's side of a start: what it was asked to do first, and where to tell that it failed. */
 public final class DaemonStart {
+    private static final int PASSPHRASE_BYTES_MAX = 1024;
+
     private final Path store;
+    private final InputStream input;
 
     public DaemonStart(Path store) {
+        this(store, InputStream.nullInputStream());
+    }
+
+    /** @param input whose first line is the passphrase of an encrypted store; read only where one is wanted */
+    public DaemonStart(Path store, InputStream input) {
         this.store = store;
+        this.input = input;
+    }
+
+    /** What the command that started this process was told. Empty where it was told nothing. */
+    public Optional<String> passphrase() throws IOException {
+        var line = new String(input.readNBytes(PASSPHRASE_BYTES_MAX), StandardCharsets.UTF_8)
+                .lines()
+                .findFirst();
+        return line.filter(text -> !text.isEmpty());
     }
 
     public Path store() {

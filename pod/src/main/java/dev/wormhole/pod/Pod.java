@@ -26,6 +26,7 @@ import dev.wormhole.namespace.Change;
 import dev.wormhole.namespace.Command;
 import dev.wormhole.namespace.PodRecord;
 import dev.wormhole.namespace.PodSettings;
+import dev.wormhole.seal.Secret;
 import dev.wormhole.security.Authority;
 import dev.wormhole.security.JoinToken;
 import dev.wormhole.security.KeyFiles;
@@ -131,32 +132,41 @@ final class Pod {
         closeLater(StoreLock.acquire(store));
         closeLater(ControlServer.start(store, new ControlCommands(this).handlers()));
         var volume = new DiskVolume(store);
-        var keys = new KeyFiles(store);
         var intent = start.intent();
         var header = StoreHeader.read(volume);
+        if (header.isEmpty() && intent.isEmpty())
+            throw new IOException("the store " + store + " belongs to no network; make one with: wormhole create, or"
+                    + " join one with: wormhole join");
+        var plainKeys = new KeyFiles(store);
+        var key = AtRest.open(config.storage(), plainKeys, header.isPresent(), start);
+        var keys = AtRest.keys(plainKeys, key);
         String founded = null;
         List<Joining.Welcome.Pod> met = List.of();
         PodSettings settings = settings();
         checkPorts();
         if (header.isEmpty()) {
-            if (intent.isEmpty())
-                throw new IOException(
-                        "the store " + store + " belongs to no network; make one with: wormhole create, or"
-                                + " join one with: wormhole join");
-            switch (intent.get()) {
+            switch (intent.orElseThrow()) {
                 case StartIntent.Create(var network, var toml) -> {
                     founded = toml;
                     var made = new StoreHeader(
                             network, UUID.randomUUID(), 1, new Incarnation(1), new SecureRandom().nextLong(), 0, 0);
                     makeAuthority(keys, made);
+                    if (key.isPresent()) keys.writeNetworkKey(Secret.make(new SecureRandom()));
                     IdSource.create(volume, made.incarnation());
                     made.write(volume);
                     header = Optional.of(made);
                 }
                 case StartIntent.Join(var address, var token) -> {
                     doing("asking " + address + " to be admitted");
-                    var welcome =
-                            Joining.ask(keys, HostPort.parse(address).toString(), token(token), settings, this::doing);
+                    var welcome = Joining.ask(
+                            keys,
+                            HostPort.parse(address).toString(),
+                            token(token),
+                            settings,
+                            key.isPresent(),
+                            this::doing);
+                    if (welcome.networkKey().isPresent())
+                        keys.writeNetworkKey(welcome.networkKey().get());
                     keys.write(welcome.certificate(), welcome.authority());
                     var made = new StoreHeader(
                             welcome.networkName(),
@@ -179,7 +189,7 @@ final class Pod {
         var secure = Secure.open(keys, header.get());
         var known = header.get().started();
         known.write(volume);
-        run(known, volume, secure, settings, founded, met);
+        run(known, volume, secure, key, settings, founded, met);
         start.intentDone();
         var heap = new IdleHeap();
         closeLater(heap);
@@ -193,6 +203,7 @@ final class Pod {
             StoreHeader header,
             DiskVolume volume,
             Secure secure,
+            Optional<Secret> key,
             PodSettings settings,
             @Nullable String founded,
             List<Joining.Welcome.Pod> met)
@@ -212,7 +223,8 @@ final class Pod {
                         config.storage().keepFree().bytes(volume.totalBytes())),
                 damaged::offer,
                 maintenance,
-                new SecureRandom());
+                new SecureRandom(),
+                key);
         closeLater(slices);
         var table = RocksTable.open(store.resolve("tables"), RocksTable.Memory.SMALL);
         closeLater(table);
@@ -236,6 +248,7 @@ final class Pod {
                 header.startCount(),
                 header.generation(),
                 table,
+                secure.files().networkKey(),
                 peers,
                 cluster,
                 config.disconnected().after(),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.pod;
 
+import dev.wormhole.consensus.Appended;
 import dev.wormhole.consensus.Applier;
 import dev.wormhole.consensus.NotLeaderException;
 import dev.wormhole.consensus.Position;
@@ -18,8 +19,11 @@ import dev.wormhole.namespace.Namespace;
 import dev.wormhole.namespace.NamespaceView;
 import dev.wormhole.namespace.Outcome;
 import dev.wormhole.namespace.Proposer;
+import dev.wormhole.namespace.SealedTable;
 import dev.wormhole.namespace.SessionId;
 import dev.wormhole.namespace.Table;
+import dev.wormhole.seal.Secret;
+import dev.wormhole.seal.SyntheticSeal;
 import dev.wormhole.transfer.Messages;
 import dev.wormhole.transfer.PeerRefused;
 import dev.wormhole.transfer.Peers;
@@ -55,6 +59,9 @@ import org.jspecify.annotations.Nullable;
 final class PodLog implements Metadata, Applier, AutoCloseable {
     private static final Logger LOG = Logger.getLogger(PodLog.class.getName());
     private static final int PROPOSALS_MAX = 8192;
+    /** An entry's place in the log is not known when it is sealed; its session and number are within. */
+    private static final byte[] NO_CONTEXT = {};
+
     private static final long NAMESPACE_CACHE_BYTES = 16L << 20;
     /** The leader has the others compare their state with its own after so many entries. */
     private static final int DIGEST_EVERY = 4096;
@@ -76,6 +83,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private final long generation;
     private final RocksTable rocks;
     private final PositionedTable table;
+    private final Optional<Secret> secret;
+    private final @Nullable SyntheticSeal seal;
     private final Namespace namespace;
     private final Peers peers;
     private final ClusterView cluster;
@@ -108,6 +117,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private volatile boolean sessionRefused;
 
     /**
+     * @param secret seals rows and entries, in a network that was founded so
      * @param startCount this start of the store: names the session
      * @param disconnectedAfter without a leader for so long
      * @param fatal told once when this pod cannot go on, with the reason
@@ -117,6 +127,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
             long startCount,
             long generation,
             RocksTable rocks,
+            Optional<Secret> secret,
             Peers peers,
             ClusterView cluster,
             Duration disconnectedAfter,
@@ -126,7 +137,11 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         this.generation = generation;
         this.rocks = rocks;
         this.table = new PositionedTable(rocks);
-        this.namespace = new Namespace(table, generation, NAMESPACE_CACHE_BYTES);
+        this.secret = secret;
+        this.seal = secret.map(key -> new SyntheticSeal(key, "wormhole entries 1"))
+                .orElse(null);
+        this.namespace = new Namespace(
+                secret.<Table>map(key -> new SealedTable(table, key)).orElse(table), generation, NAMESPACE_CACHE_BYTES);
         this.peers = peers;
         this.cluster = cluster;
         this.fatal = fatal;
@@ -148,6 +163,11 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         server.handle(Calls.TOLD, visibility::heard);
         server.handle(Calls.COMMITTED, this::heardCommitted);
         sender.start();
+    }
+
+    /** What seals names and log of this network, if anything; for those who join. */
+    Optional<Secret> networkKey() {
+        return secret;
     }
 
     void listen(Listener listener) {
@@ -475,10 +495,15 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         try {
             byte[] stamped = entry.clone();
             Entry.stampLeader(stamped, nowNanos());
-            return raft().append(stamped);
+            return append(stamped);
         } catch (MalformedEntryException bug) {
             throw new IllegalStateException(bug);
         }
+    }
+
+    /** As the log of every pod keeps it. */
+    private CompletableFuture<Appended> append(byte[] entry) {
+        return raft().append(seal == null ? entry : seal.seal(NO_CONTEXT, entry));
     }
 
     private CompletableFuture<byte[]> submitted(Request request) throws IOException {
@@ -487,7 +512,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         if (!isOf(request.caller(), Entry.decode(entry)))
             throw new PeerRefused(PeerRefused.WRONG_POD, "a pod speaks for itself alone");
         Entry.stampLeader(entry, nowNanos());
-        return raft().append(entry).handle((appended, failure) -> {
+        return append(entry).handle((appended, failure) -> {
             if (failure != null) throw new java.util.concurrent.CompletionException(refusal(failure));
             var caller = request.caller();
             return CommitNews.write(Messages.writer(), appended.position())
@@ -527,12 +552,21 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
 
     // ---- Applier: the thread that applies the log
 
+    private byte[] opened(long index, byte[] bytes) {
+        if (seal == null) return bytes;
+        byte[] entry = seal.open(NO_CONTEXT, bytes);
+        if (entry == null)
+            throw new IllegalStateException("entry " + index + " of the log is not what was sealed: it was changed on a"
+                    + " disk, or the network's key here is another; the store is kept");
+        return entry;
+    }
+
     @Override
     public void apply(long term, long index, byte[] bytes) {
         Applied applied;
         try {
             table.at(term, index);
-            Entry entry = Entry.decode(bytes);
+            Entry entry = Entry.decode(opened(index, bytes));
             applied = namespace.apply(index, entry);
             if (entry.session() == null) noteRefusal(entry, applied);
             table.passed(term, index);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.security;
 
+import dev.wormhole.seal.Secret;
+import dev.wormhole.seal.SyntheticSeal;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -31,10 +33,12 @@ import java.util.Base64;
 import java.util.EnumSet;
 import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Keys and certificates in a pod's store, as PEM: {@code keys/pod.key}, {@code pod.pub}, {@code pod.crt},
- * {@code authority.crt}, and on an administrator's pod {@code authority.key}. The directory is 0700 and each file 0600; a key
+ * {@code authority.crt}, on an administrator's pod {@code authority.key}, and {@code network.key} in a network whose names are
+ * sealed. In an encrypted store what is secret is sealed too. The directory is 0700 and each file 0600; a key
  * that others can read is refused. Each file is written whole and synced, and replaces its predecessor in one step. One
  * process at a time, which the store's lock sees to.
  */
@@ -50,13 +54,27 @@ public final class KeyFiles {
     private static final Set<PosixFilePermission> OWNER_FILE =
             EnumSet.of(PosixFilePermission.OWNER_READ, PosixFilePermission.OWNER_WRITE);
 
+    private static final String NETWORK_KEY = "network.key";
+    private static final String SEALED = "WORMHOLE SEALED KEY";
+
     private final Path store;
     private final Path directory;
+    private final @Nullable SyntheticSeal seal;
 
     /** @param store the pod's store; nothing is made there before something is written */
     public KeyFiles(Path store) {
+        this(store, null);
+    }
+
+    private KeyFiles(Path store, @Nullable SyntheticSeal seal) {
         this.store = store;
+        this.seal = seal;
         directory = store.resolve("keys");
+    }
+
+    /** The same files, of an encrypted store: what is secret in them is sealed with its key. */
+    public KeyFiles sealedWith(Secret key) {
+        return new KeyFiles(store, new SyntheticSeal(key, "wormhole keys 1"));
     }
 
     public Path directory() {
@@ -77,7 +95,7 @@ public final class KeyFiles {
             }
         }
         var made = Keys.generate();
-        write(KEY, "PRIVATE KEY", made.getPrivate().getEncoded());
+        writeSecret(KEY, "PRIVATE KEY", made.getPrivate().getEncoded());
         write(PUBLIC, "PUBLIC KEY", made.getPublic().getEncoded());
         return made;
     }
@@ -95,7 +113,7 @@ public final class KeyFiles {
     /** Durable when this returns. */
     public void write(Authority authority) throws IOException {
         try {
-            write(AUTHORITY_KEY, "PRIVATE KEY", authority.key().getEncoded());
+            writeSecret(AUTHORITY_KEY, "PRIVATE KEY", authority.key().getEncoded());
             write(AUTHORITY, "CERTIFICATE", authority.certificate().getEncoded());
         } catch (GeneralSecurityException e) {
             throw new IOException("a certificate that cannot be written", e);
@@ -122,6 +140,34 @@ public final class KeyFiles {
         }
     }
 
+    /** The secret that seals names and log of the network; durable when this returns. */
+    public void writeNetworkKey(Secret secret) throws IOException {
+        writeSecret(NETWORK_KEY, "WORMHOLE NETWORK KEY", secret.bytes());
+    }
+
+    /** Empty in a network whose names are not sealed. */
+    public Optional<Secret> networkKey() throws IOException {
+        if (!exists(NETWORK_KEY)) return Optional.empty();
+        try {
+            return Optional.of(Secret.of(secret(NETWORK_KEY, "WORMHOLE NETWORK KEY")));
+        } catch (GeneralSecurityException | IllegalArgumentException e) {
+            throw unusable(NETWORK_KEY, new GeneralSecurityException(e.getMessage(), e));
+        }
+    }
+
+    private void writeSecret(String file, String kind, byte[] bytes) throws IOException {
+        if (seal == null) write(file, kind, bytes);
+        else write(file, SEALED, seal.seal(file.getBytes(StandardCharsets.US_ASCII), bytes));
+    }
+
+    private byte[] secret(String file, String kind) throws IOException, GeneralSecurityException {
+        requirePrivate(directory.resolve(file));
+        if (seal == null) return pem(file, kind);
+        var opened = seal.open(file.getBytes(StandardCharsets.US_ASCII), pem(file, SEALED));
+        if (opened == null) throw new GeneralSecurityException("it is sealed with another key, or was changed");
+        return opened;
+    }
+
     static void checkPair(PrivateKey key, PublicKey open) throws GeneralSecurityException {
         var probe = new byte[] {'w', 'o', 'r', 'm', 'h', 'o', 'l', 'e'};
         var signer = Signature.getInstance(Keys.SIGNATURE);
@@ -146,15 +192,22 @@ public final class KeyFiles {
     }
 
     private PrivateKey privateKey(String file) throws IOException, GeneralSecurityException {
-        var open = Files.getPosixFilePermissions(directory.resolve(file), LinkOption.NOFOLLOW_LINKS);
-        if (!OWNER_FILE.containsAll(open))
-            throw new IOException("the key " + directory.resolve(file) + " is readable by others ("
-                    + PosixFilePermissions.toString(open) + "); if nobody else has read it: chmod 600 "
-                    + directory.resolve(file));
-        return KeyFactory.getInstance("EC").generatePrivate(new PKCS8EncodedKeySpec(pem(file, "PRIVATE KEY")));
+        return KeyFactory.getInstance("EC").generatePrivate(new PKCS8EncodedKeySpec(secret(file, "PRIVATE KEY")));
     }
 
-    private boolean exists(String file) {
+    static void requirePrivate(Path key) throws IOException {
+        var open = Files.getPosixFilePermissions(key, LinkOption.NOFOLLOW_LINKS);
+        if (!OWNER_FILE.containsAll(open))
+            throw new IOException("the key " + key + " is readable by others (" + PosixFilePermissions.toString(open)
+                    + "); if nobody else has read it: chmod 600 " + key);
+    }
+
+    boolean isOfKind(String file, String kind) throws IOException {
+        return Files.readString(directory.resolve(file), StandardCharsets.ISO_8859_1)
+                .startsWith("-----BEGIN " + kind + "-----");
+    }
+
+    boolean exists(String file) {
         return Files.exists(directory.resolve(file), LinkOption.NOFOLLOW_LINKS);
     }
 
@@ -165,7 +218,7 @@ public final class KeyFiles {
                 why);
     }
 
-    private byte[] pem(String file, String kind) throws IOException, GeneralSecurityException {
+    byte[] pem(String file, String kind) throws IOException, GeneralSecurityException {
         var path = directory.resolve(file);
         try {
             if (Files.size(path) > FILE_BYTES_MAX) throw new GeneralSecurityException("too large");
@@ -196,7 +249,29 @@ public final class KeyFiles {
         return "-----BEGIN " + kind + "-----\n" + lines + "\n-----END " + kind + "-----\n";
     }
 
-    private void write(String file, String kind, byte[] bytes) throws IOException {
+    void write(String file, String kind, byte[] bytes) throws IOException {
+        writeText(directory.resolve(file), toPem(kind, bytes));
+    }
+
+    /** Whole and synced, for its owner alone; in the folder of keys, which is made, or another, which is there. */
+    void writeText(Path target, String content) throws IOException {
+        if (directory.equals(target.getParent())) makeDirectory();
+        var temporary = target.resolveSibling(target.getFileName() + ".new");
+        Files.deleteIfExists(temporary);
+        try (var channel = FileChannel.open(
+                temporary,
+                Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
+                PosixFilePermissions.asFileAttribute(OWNER_FILE))) {
+            var text = ByteBuffer.wrap(content.getBytes(StandardCharsets.US_ASCII));
+            while (text.hasRemaining()) channel.write(text);
+            channel.force(true);
+        }
+        Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
+        var folder = target.getParent();
+        if (folder != null) sync(folder);
+    }
+
+    private void makeDirectory() throws IOException {
         try {
             Files.createDirectory(
                     directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
@@ -204,18 +279,6 @@ public final class KeyFiles {
         } catch (FileAlreadyExistsException there) {
             Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwx------"));
         }
-        var temporary = directory.resolve(file + ".new");
-        Files.deleteIfExists(temporary);
-        try (var channel = FileChannel.open(
-                temporary,
-                Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
-                PosixFilePermissions.asFileAttribute(OWNER_FILE))) {
-            var text = ByteBuffer.wrap(toPem(kind, bytes).getBytes(StandardCharsets.US_ASCII));
-            while (text.hasRemaining()) channel.write(text);
-            channel.force(true);
-        }
-        Files.move(temporary, directory.resolve(file), StandardCopyOption.ATOMIC_MOVE);
-        sync(directory);
     }
 
     private static void sync(Path folder) throws IOException {
