@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.control;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -10,7 +11,8 @@ import java.util.Optional;
 
 /** The daemon's side of a start: what it was asked to do first, and where to tell that it failed. */
 public final class DaemonStart {
-    private static final int PASSPHRASE_BYTES_MAX = 1024;
+    /** Of UTF-8. */
+    public static final int PASSPHRASE_BYTES_MAX = 1024;
 
     private final Path store;
     private final InputStream input;
@@ -27,10 +29,12 @@ public final class DaemonStart {
 
     /** What the command that started this process was told. Empty where it was told nothing. */
     public Optional<String> passphrase() throws IOException {
-        var line = new String(input.readNBytes(PASSPHRASE_BYTES_MAX), StandardCharsets.UTF_8)
-                .lines()
-                .findFirst();
-        return line.filter(text -> !text.isEmpty());
+        var line = new ByteArrayOutputStream();
+        for (int b = input.read(); b >= 0 && b != '\n'; b = input.read()) {
+            if (line.size() == PASSPHRASE_BYTES_MAX) throw new IOException("the passphrase on standard input is too long");
+            line.write(b);
+        }
+        return Optional.of(line.toString(StandardCharsets.UTF_8)).filter(text -> !text.isEmpty());
     }
 
     public Path store() {

@@ -57,6 +57,9 @@ public final class KeyFiles {
     private static final String NETWORK_KEY = "network.key";
     private static final String SEALED = "WORMHOLE SEALED KEY";
 
+    private static final Set<PosixFilePermission> OWNER = EnumSet.of(
+            PosixFilePermission.OWNER_READ, PosixFilePermission.OWNER_WRITE, PosixFilePermission.OWNER_EXECUTE);
+
     private final Path store;
     private final Path directory;
     private final @Nullable SyntheticSeal seal;
@@ -197,7 +200,7 @@ public final class KeyFiles {
 
     static void requirePrivate(Path key) throws IOException {
         var open = Files.getPosixFilePermissions(key, LinkOption.NOFOLLOW_LINKS);
-        if (!OWNER_FILE.containsAll(open))
+        if (!OWNER.containsAll(open)) // disks without permissions of their own say that the owner may run it
             throw new IOException("the key " + key + " is readable by others (" + PosixFilePermissions.toString(open)
                     + "); if nobody else has read it: chmod 600 " + key);
     }
