@@ -205,8 +205,7 @@ final class PackFormat {
      * @param seal of the store, if it has one
      * @return the end of the last record whose header is sound, at least {@code from}
      */
-    static int scan(
-            Volume.VolumeFile file, int from, int fileBytes, long salt, @Nullable SliceSeal seal, Found found)
+    static int scan(Volume.VolumeFile file, int from, int fileBytes, long salt, @Nullable SliceSeal seal, Found found)
             throws IOException {
         var window = new Window(file, fileBytes);
         int end = from;

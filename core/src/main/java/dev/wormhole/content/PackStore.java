@@ -490,20 +490,21 @@ final class PackStore {
     private Entries scanned(Pack pack) throws IOException {
         var entries = new Entries();
         try (var handle = files.acquire(-pack.number, PackFormat.packPath(pack.number))) {
-            PackFormat.scan(handle.file(), PackFormat.HEADER_BYTES, pack.bytes, pack.salt, seal, new PackFormat.Found() {
-                @Override
-                public void whole(SliceId slice, int offset, int length) {
-                    entries.add(slice.value(), offset, length);
-                }
+            PackFormat.scan(
+                    handle.file(), PackFormat.HEADER_BYTES, pack.bytes, pack.salt, seal, new PackFormat.Found() {
+                        @Override
+                        public void whole(SliceId slice, int offset, int length) {
+                            entries.add(slice.value(), offset, length);
+                        }
 
-                @Override
-                public void damaged(SliceId slice, int offset) {
-                    long location = index.get(slice);
-                    if (pack(location) == pack && SliceIndex.offset(location) == offset) {
-                        entries.add(slice.value(), offset, (int) SliceIndex.length(location));
-                    }
-                }
-            });
+                        @Override
+                        public void damaged(SliceId slice, int offset) {
+                            long location = index.get(slice);
+                            if (pack(location) == pack && SliceIndex.offset(location) == offset) {
+                                entries.add(slice.value(), offset, (int) SliceIndex.length(location));
+                            }
+                        }
+                    });
         }
         int live;
         synchronized (pack) {

@@ -879,30 +879,30 @@ public final class SliceStore implements ContentStore {
                 try (var handle = files.acquire(slice.value(), file)) {
                     if (seal == null)
                         readBlocks(
-                            slice,
-                            handle.file(),
-                            OwnFile.DATA_START,
-                            inFile,
-                            blockTags,
-                            offset + done,
-                            into,
-                            n,
-                            false,
-                            file);
+                                slice,
+                                handle.file(),
+                                OwnFile.DATA_START,
+                                inFile,
+                                blockTags,
+                                offset + done,
+                                into,
+                                n,
+                                false,
+                                file);
                     else
                         readSealed(
-                            seal,
-                            slice,
-                            SliceSeal.UNKNOWN_LENGTH,
-                            handle.file(),
-                            OwnFile.DATA_START,
-                            inFile,
-                            blockTags,
-                            offset + done,
-                            into,
-                            n,
-                            false,
-                            file);
+                                seal,
+                                slice,
+                                SliceSeal.UNKNOWN_LENGTH,
+                                handle.file(),
+                                OwnFile.DATA_START,
+                                inFile,
+                                blockTags,
+                                offset + done,
+                                into,
+                                n,
+                                false,
+                                file);
                 } catch (NoSuchFileException moved) {
                     synchronized (this) {
                         if (state != State.GONE && file.equals(path)) throw moved;
@@ -1165,11 +1165,8 @@ public final class SliceStore implements ContentStore {
                 if (seal == null) tags[block] = Checksums.trailerTag(scratch, at);
             }
             String where = packs.name(location);
-            if (seal == null)
-                readBlocks(slice, handle.file(), data, length, tags, offset, into, count, cached, where);
-            else
-                readSealed(
-                        seal, slice, length, handle.file(), data, length, tags, offset, into, count, cached, where);
+            if (seal == null) readBlocks(slice, handle.file(), data, length, tags, offset, into, count, cached, where);
+            else readSealed(seal, slice, length, handle.file(), data, length, tags, offset, into, count, cached, where);
         } finally {
             release(scratch);
         }

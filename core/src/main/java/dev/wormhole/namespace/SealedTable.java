@@ -77,8 +77,8 @@ public final class SealedTable implements Table {
     }
 
     private static UncheckedIOException damaged() {
-        return new UncheckedIOException(
-                new IOException("table: a row is not what was sealed: it was changed on the disk, or the key is another"));
+        return new UncheckedIOException(new IOException(
+                "table: a row is not what was sealed: it was changed on the disk, or the key is another"));
     }
 
     private byte @Nullable [] openFound(byte[] key, byte @Nullable [] stored) {

@@ -76,7 +76,8 @@ final class SealedSliceStoreTest extends SliceStoreTest {
                 assertNoMark();
             }
             for (int i = 0; i < lengths.length; i++)
-                assertThat(Arrays.equals(SliceStoreTest.get(store, id(i + 1)), marked(lengths[i]))).isTrue();
+                assertThat(Arrays.equals(SliceStoreTest.get(store, id(i + 1)), marked(lengths[i])))
+                        .isTrue();
         }
         assertNoMark();
     }
@@ -86,7 +87,9 @@ final class SealedSliceStoreTest extends SliceStoreTest {
         for (var directory : directories()) {
             for (var entry : disk.list(directory)) {
                 String text = new String(bytesOf(directory + "/" + entry.name()), StandardCharsets.ISO_8859_1);
-                assertThat(text.contains(MARK.substring(0, 20))).as(entry.name()).isFalse();
+                assertThat(text.contains(MARK.substring(0, 20)))
+                        .as(entry.name())
+                        .isFalse();
                 files++;
             }
         }
@@ -154,9 +157,7 @@ final class SealedSliceStoreTest extends SliceStoreTest {
         System.arraycopy(file, trailers, swapped, trailers + Checksums.TRAILER_BYTES, Checksums.TRAILER_BYTES);
         int footer = trailers + 32 * Checksums.TRAILER_BYTES;
         ByteBuffer.wrap(swapped)
-                .putInt(
-                        footer + 24,
-                        Checksums.crc(ByteBuffer.wrap(swapped, trailers, footer - trailers)))
+                .putInt(footer + 24, Checksums.crc(ByteBuffer.wrap(swapped, trailers, footer - trailers)))
                 .putInt(footer + 60, 0)
                 .putInt(footer + 60, footerCrc(swapped, footer));
         write(own, swapped, 0, swapped.length, 0);
@@ -227,7 +228,8 @@ final class SealedSliceStoreTest extends SliceStoreTest {
         }
         try (var store = open(KEY)) {
             assertThat(SliceStoreTest.get(store, id(1))).isEqualTo(marked(5000));
-            assertThat(Arrays.equals(SliceStoreTest.get(store, id(2)), marked(3 * MIB))).isTrue();
+            assertThat(Arrays.equals(SliceStoreTest.get(store, id(2)), marked(3 * MIB)))
+                    .isTrue();
         }
     }
 

@@ -34,7 +34,10 @@ final class CheckCommand extends Action {
     @Mixin
     PassphraseOptions passphrase = new PassphraseOptions();
 
-    @Option(names = "--key-file", paramLabel = "FILE", description = "The key file of an encrypted store that was moved.")
+    @Option(
+            names = "--key-file",
+            paramLabel = "FILE",
+            description = "The key file of an encrypted store that was moved.")
     private @Nullable Path keyFile;
 
     @Option(names = "--json", description = "As JSON.")

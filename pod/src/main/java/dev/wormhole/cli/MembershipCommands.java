@@ -119,7 +119,8 @@ final class MembershipCommands {
 
         @Option(
                 names = "--passphrase",
-                description = "A passphrase, asked for now and at every start, instead of a key file. Implies --encrypt.")
+                description =
+                        "A passphrase, asked for now and at every start, instead of a key file. Implies --encrypt.")
         boolean askPassphrase;
 
         @Mixin
@@ -275,8 +276,7 @@ final class MembershipCommands {
      * Writes the pod's file and intent, starts it, and waits until its folder works. After a failure nothing of it is left,
      * so that the same command can be tried again.
      */
-    static void bringUp(
-            Host host, Path podToml, PodConfig config, StartIntent intent, Optional<String> passphrase)
+    static void bringUp(Host host, Path podToml, PodConfig config, StartIntent intent, Optional<String> passphrase)
             throws InterruptedException {
         var store = config.pod().store();
         var storeExisted = Files.exists(store);

@@ -64,8 +64,8 @@ final class PassphraseCommand extends Action {
                 .findFirst()
                 .orElseThrow(() -> new IOException("this build has no daemon"))
                 .changeLock(target.store(), before, after);
-        say("the store of pod " + target.name() + " opens with " + (nextKeyFile == null ? "the new passphrase" : nextKeyFile)
-                + " from now on");
+        say("the store of pod " + target.name() + " opens with "
+                + (nextKeyFile == null ? "the new passphrase" : nextKeyFile) + " from now on");
         return ExitCode.OK;
     }
 }

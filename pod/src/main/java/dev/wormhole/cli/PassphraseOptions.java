@@ -24,7 +24,8 @@ final class PassphraseOptions {
     /** What opens a store, if it wants a passphrase. */
     Optional<String> of(Host host, String pod, Path store) {
         if (!StoreFiles.wantsPassphrase(store)) return Optional.empty();
-        return Optional.of(checked(fromFile(host).or(() -> host.askSecret("Passphrase of pod " + pod))
+        return Optional.of(checked(fromFile(host)
+                .or(() -> host.askSecret("Passphrase of pod " + pod))
                 .orElseThrow(() -> missing("the store of pod " + pod + " opens with a passphrase"))));
     }
 
@@ -52,7 +53,9 @@ final class PassphraseOptions {
             return line.filter(text -> !text.isEmpty())
                     .map(PassphraseOptions::checked)
                     .orElseThrow(() -> new CliException(
-                            ExitCode.USAGE, "there is no passphrase in " + (file.equals("-") ? "what was given" : file), ""));
+                            ExitCode.USAGE,
+                            "there is no passphrase in " + (file.equals("-") ? "what was given" : file),
+                            ""));
         } catch (IOException e) {
             throw new CliException(ExitCode.FAILED, "cannot read " + file + ": " + Registry.reason(e), "", e);
         }

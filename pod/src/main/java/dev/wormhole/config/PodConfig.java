@@ -231,7 +231,8 @@ public record PodConfig(
         section.notYet("volume", true);
         var encrypt = section.flag("encrypt", false);
         var keyFile = section.optional("key_file", PodConfig::absolute, "an absolute path");
-        if (keyFile.isPresent() && !encrypt) section.note("key_file", "key storage.key_file needs storage.encrypt = true");
+        if (keyFile.isPresent() && !encrypt)
+            section.note("key_file", "key storage.key_file needs storage.encrypt = true");
         if (role == Role.WITNESS && limit.isPresent() && limit.get().bytes() > 0) {
             section.note("limit", "key storage.limit must be \"0\" or absent for a witness, which stores nothing");
         }

@@ -31,7 +31,8 @@ public final class DaemonStart {
     public Optional<String> passphrase() throws IOException {
         var line = new ByteArrayOutputStream();
         for (int b = input.read(); b >= 0 && b != '\n'; b = input.read()) {
-            if (line.size() == PASSPHRASE_BYTES_MAX) throw new IOException("the passphrase on standard input is too long");
+            if (line.size() == PASSPHRASE_BYTES_MAX)
+                throw new IOException("the passphrase on standard input is too long");
             line.write(b);
         }
         return Optional.of(line.toString(StandardCharsets.UTF_8)).filter(text -> !text.isEmpty());

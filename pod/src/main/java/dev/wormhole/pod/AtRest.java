@@ -23,14 +23,16 @@ final class AtRest {
             throws IOException {
         boolean encrypted = StoreKey.exists(keys);
         if (encrypted && !storage.encrypt())
-            throw new IOException("the store is encrypted and its pod.toml does not say so: set [storage] encrypt = true."
-                    + " For a plain one: wormhole leave, which moves the data to the others, then wormhole join");
+            throw new IOException(
+                    "the store is encrypted and its pod.toml does not say so: set [storage] encrypt = true."
+                            + " For a plain one: wormhole leave, which moves the data to the others, then wormhole join");
         if (!storage.encrypt()) return Optional.empty();
         if (encrypted) return Optional.of(StoreKey.open(keys, storage.keyFile(), start.passphrase()));
         if (member)
-            throw new IOException("the store was made without encryption, and [storage] encrypt = true cannot change what is"
-                    + " on the disk: wormhole leave, which moves the data to the others, then wormhole join --encrypt."
-                    + " To go on without: encrypt = false");
+            throw new IOException(
+                    "the store was made without encryption, and [storage] encrypt = true cannot change what is"
+                            + " on the disk: wormhole leave, which moves the data to the others, then wormhole join --encrypt."
+                            + " To go on without: encrypt = false");
         var passphrase = start.passphrase();
         StoreKey.Lock lock = passphrase.isPresent()
                 ? new StoreKey.Lock.Passphrase(passphrase.get())

@@ -49,9 +49,10 @@ import java.util.logging.Logger;
  * certifies its key. Before it has its certificate it is a stranger, and this is the one thing that strangers are answered.
  */
 final class Joining {
-    private static final String NOT_SEALED = "this network was founded without encryption, so names and log lie in clear on"
-            + " every pod, and encrypt = true would promise too much; join without --encrypt, or make a network with:"
-            + " wormhole create --encrypt";
+    private static final String NOT_SEALED =
+            "this network was founded without encryption, so names and log lie in clear on"
+                    + " every pod, and encrypt = true would promise too much; join without --encrypt, or make a network with:"
+                    + " wormhole create --encrypt";
 
     private static final Logger LOG = Logger.getLogger(Joining.class.getName());
     private static final Duration DEADLINE = Duration.ofSeconds(20);

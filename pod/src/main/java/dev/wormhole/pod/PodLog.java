@@ -138,8 +138,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         this.rocks = rocks;
         this.table = new PositionedTable(rocks);
         this.secret = secret;
-        this.seal = secret.map(key -> new SyntheticSeal(key, "wormhole entries 1"))
-                .orElse(null);
+        this.seal =
+                secret.map(key -> new SyntheticSeal(key, "wormhole entries 1")).orElse(null);
         this.namespace = new Namespace(
                 secret.<Table>map(key -> new SealedTable(table, key)).orElse(table), generation, NAMESPACE_CACHE_BYTES);
         this.peers = peers;

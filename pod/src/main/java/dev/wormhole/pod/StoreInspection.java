@@ -75,7 +75,8 @@ final class StoreInspection {
                 var rocks = RocksTable.openForReading(store.resolve("tables"), RocksTable.Memory.SMALL);
                 var slices =
                         SliceStore.open(volume, config, damaged::add, _ -> {}, RandomGenerator.getDefault(), key)) {
-            Table table = names.<Table>map(secret -> new SealedTable(rocks, secret)).orElse(rocks);
+            Table table =
+                    names.<Table>map(secret -> new SealedTable(rocks, secret)).orElse(rocks);
             if (rocks.position().equals(Position.NONE))
                 throw new IOException("the store " + store + " has applied nothing of its network's log yet");
             var view = new Namespace(table, header.generation(), CACHE_BYTES).view();

@@ -201,8 +201,8 @@ public final class KeyFiles {
     static void requirePrivate(Path key) throws IOException {
         var open = Files.getPosixFilePermissions(key, LinkOption.NOFOLLOW_LINKS);
         if (!OWNER.containsAll(open)) // disks without permissions of their own say that the owner may run it
-            throw new IOException("the key " + key + " is readable by others (" + PosixFilePermissions.toString(open)
-                    + "); if nobody else has read it: chmod 600 " + key);
+        throw new IOException("the key " + key + " is readable by others (" + PosixFilePermissions.toString(open)
+                + "); if nobody else has read it: chmod 600 " + key);
     }
 
     boolean isOfKind(String file, String kind) throws IOException {

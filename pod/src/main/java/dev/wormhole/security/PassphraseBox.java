@@ -40,7 +40,12 @@ public final class PassphraseBox {
         var nonce = new byte[NONCE_BYTES];
         random.nextBytes(salt);
         random.nextBytes(nonce);
-        box.put((byte) 1).put((byte) LOG2_N).put((byte) R).put((byte) P).put(salt).put(nonce);
+        box.put((byte) 1)
+                .put((byte) LOG2_N)
+                .put((byte) R)
+                .put((byte) P)
+                .put(salt)
+                .put(nonce);
         try {
             box.put(cipher(Cipher.ENCRYPT_MODE, passphrase, box.array()).doFinal(secret));
             return box.array();

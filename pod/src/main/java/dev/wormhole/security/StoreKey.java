@@ -93,8 +93,9 @@ public final class StoreKey {
         try {
             if (files.isOfKind(FILE, BY_PASSPHRASE)) {
                 if (passphrase.isEmpty())
-                    throw new IOException("the store is encrypted with a passphrase and none was given: wormhole up asks"
-                            + " for it on a terminal, or reads it with --passphrase-file FILE");
+                    throw new IOException(
+                            "the store is encrypted with a passphrase and none was given: wormhole up asks"
+                                    + " for it on a terminal, or reads it with --passphrase-file FILE");
                 var opened = PassphraseBox.open(passphrase.get(), files.pem(FILE, BY_PASSPHRASE))
                         .orElseThrow(() -> new IOException(
                                 "this passphrase does not open the store's key; nothing was changed, try again"));
@@ -110,8 +111,9 @@ public final class StoreKey {
             var path = keyFile.orElseGet(() -> Path.of(new String(where, StandardCharsets.UTF_8)));
             var key = seal(readKeyFile(path)).open(CONTEXT, sealed);
             if (key == null)
-                throw new IOException("the key file " + path + " does not open this store's key: it is another's; name the"
-                        + " right one in [storage] key_file");
+                throw new IOException(
+                        "the key file " + path + " does not open this store's key: it is another's; name the"
+                                + " right one in [storage] key_file");
             return Secret.of(key);
         } catch (GeneralSecurityException | IllegalArgumentException e) {
             throw new IOException(
