@@ -107,7 +107,7 @@ final class AtRestIT {
                 .orFail("check");
         refused(
                 on(FOUNDER).wormhole("check", "--store", on(FOUNDER).store.toString(), "--key-file", other.toString()),
-                "no key file");
+                "is readable by others");
 
         // What the store was made as, it stays.
         var toml = bed.root.resolve("config1/net/pod-1.pod.toml");
