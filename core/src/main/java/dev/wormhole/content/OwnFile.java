@@ -5,6 +5,7 @@ import dev.wormhole.model.Ids;
 import dev.wormhole.model.SliceId;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The bytes of a slice with a file of its own: a header page, the data, one trailer a block, a footer. The file's size
@@ -58,22 +59,37 @@ final class OwnFile {
                 .clear();
     }
 
-    /** Trailers and footer, to be written right behind the data. */
-    static ByteBuffer end(SliceId slice, long length, int[] tags) {
+    /**
+     * Trailers and footer, to be written right behind the data.
+     *
+     * @param tags with a seal, its words
+     */
+    static ByteBuffer end(SliceId slice, long length, int[] tags, @Nullable SliceSeal seal) {
         int blocks = Checksums.blocks(length);
         var end = ByteBuffer.allocate(blocks * Checksums.TRAILER_BYTES + FOOTER_BYTES);
-        for (int block = 0; block < blocks; block++) Checksums.putTrailer(end, tags[block]);
+        for (int block = 0; block < blocks; block++) {
+            if (seal != null) SliceSeal.putTrailer(end, tags, block);
+            else Checksums.putTrailer(end, tags[block]);
+        }
         int footer = end.position();
         int crc = Checksums.crc(end.duplicate().flip());
         end.putLong(FOOTER_MAGIC).putLong(slice.value()).putLong(length).putInt(crc);
+        if (seal != null) {
+            int[] words = new int[SliceSeal.WORDS];
+            try (var worker = seal.worker()) {
+                worker.sealLength(slice, length, words);
+            }
+            for (int word : words) end.putInt(word);
+        }
         end.putInt(
                 footer + 60,
                 Checksums.crc(end.duplicate().clear().limit(footer + 60).position(footer)));
         return end.clear();
     }
 
-    /** Reads and checks trailers and footer. */
-    static int[] readTags(Volume.VolumeFile file, SliceId slice, long length) throws IOException {
+    /** Reads and checks trailers and footer. @return tags; with a seal, its words */
+    static int[] readTags(Volume.VolumeFile file, SliceId slice, long length, @Nullable SliceSeal seal)
+            throws IOException {
         int blocks = Checksums.blocks(length);
         int footer = blocks * Checksums.TRAILER_BYTES;
         var end = ByteBuffer.allocate(footer + FOOTER_BYTES);
@@ -87,8 +103,16 @@ final class OwnFile {
                                 end.duplicate().clear().limit(footer + 60).position(footer))
                 && end.getInt(footer + 24)
                         == Checksums.crc(end.duplicate().clear().limit(footer));
-        int[] tags = new int[blocks];
-        for (int block = 0; block < blocks && sound; block++) {
+        int[] tags = new int[seal == null ? blocks : Math.max(1, blocks) * SliceSeal.WORDS];
+        if (seal != null && sound) {
+            for (int i = 0; i < SliceSeal.WORDS; i++) tags[i] = end.getInt(footer + 28 + 4 * i);
+            try (var worker = seal.worker()) {
+                sound = worker.hasLength(slice, length, tags);
+            }
+            for (int block = 0; block < blocks && sound; block++)
+                sound = SliceSeal.readTrailer(end, block * Checksums.TRAILER_BYTES, tags, block);
+        }
+        for (int block = 0; block < blocks && sound && seal == null; block++) {
             sound = Checksums.isTrailer(end, block * Checksums.TRAILER_BYTES);
             tags[block] = Checksums.trailerTag(end, block * Checksums.TRAILER_BYTES);
         }

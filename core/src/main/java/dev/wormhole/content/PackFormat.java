@@ -71,9 +71,8 @@ final class PackFormat {
         into.putInt(crc(into, at, RECORD_HEADER_BYTES - 4, salt));
     }
 
-    /** Puts trailers, padding and footer behind the data. */
-    static void putRecordEnd(ByteBuffer into, int recordStart, SliceId slice, int length, int[] tags, long salt) {
-        for (int tag : tags) Checksums.putTrailer(into, tag);
+    /** Puts padding and footer behind data and trailers. */
+    static void putRecordEnd(ByteBuffer into, int recordStart, SliceId slice, int length, long salt) {
         while ((into.position() - recordStart & 7) != 0) into.put((byte) 0);
         int at = into.position();
         into.putLong(slice.value()).putInt(length).putInt(FOOTER_MAGIC).putInt(0);
@@ -203,9 +202,11 @@ final class PackFormat {
      * Reads a pack's records from an offset on and checks every block. Bytes that are no record are passed over; where
      * records follow them, footers tell which slices were there.
      *
+     * @param seal of the store, if it has one
      * @return the end of the last record whose header is sound, at least {@code from}
      */
-    static int scan(Volume.VolumeFile file, int from, int fileBytes, long salt, Found found) throws IOException {
+    static int scan(Volume.VolumeFile file, int from, int fileBytes, long salt, @Nullable SliceSeal seal, Found found)
+            throws IOException {
         var window = new Window(file, fileBytes);
         int end = from;
         int at = from;
@@ -224,7 +225,7 @@ final class PackFormat {
             }
             if (at > end) footersBackwards(window, end, at, salt, found);
             w = window.at(at, record);
-            if (wholeRecord(window.bytes, w, slice, length)) found.whole(slice, at, length);
+            if (isWhole(window.bytes, w + RECORD_HEADER_BYTES, slice, length, seal)) found.whole(slice, at, length);
             else found.damaged(slice, at);
             at += record;
             end = at;
@@ -245,8 +246,9 @@ final class PackFormat {
         }
     }
 
-    private static boolean wholeRecord(ByteBuffer bytes, int recordStart, SliceId slice, int length) {
-        int data = recordStart + RECORD_HEADER_BYTES;
+    /** Whether data and trailers, from a place in the buffer on, are what was stored. */
+    static boolean isWhole(ByteBuffer bytes, int data, SliceId slice, int length, @Nullable SliceSeal seal) {
+        if (seal != null) return seal.isWhole(bytes, data, slice, length);
         int trailer = data + length;
         for (int block = 0; block < Checksums.blocks(length); block++, trailer += Checksums.TRAILER_BYTES) {
             int blockLength = Checksums.blockLength(length, block);

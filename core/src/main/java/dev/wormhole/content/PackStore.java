@@ -32,10 +32,8 @@ final class PackStore {
 
         int packedLength();
 
-        /** Puts exactly that many bytes. */
-        void putData(ByteBuffer into);
-
-        int[] blockTags();
+        /** Puts exactly that many bytes, as they are stored, and their trailers. */
+        void putStored(ByteBuffer into);
 
         /** It is durable there. Called once, the index does not name it yet. */
         void placed(long location);
@@ -88,6 +86,7 @@ final class PackStore {
     private final Space space;
     private final RandomGenerator random;
     private final Owner owner;
+    private final @Nullable SliceSeal seal;
     private final int packBytes;
     private final int punchBytesMin;
 
@@ -114,6 +113,7 @@ final class PackStore {
             Space space,
             RandomGenerator random,
             Owner owner,
+            @Nullable SliceSeal seal,
             int packBytes) {
         this.volume = volume;
         this.files = files;
@@ -121,6 +121,7 @@ final class PackStore {
         this.space = space;
         this.random = random;
         this.owner = owner;
+        this.seal = seal;
         this.packBytes = packBytes;
         this.punchBytesMin = packBytes / 16;
     }
@@ -175,7 +176,7 @@ final class PackStore {
             var damaged = new boolean[1];
             int end = covered;
             if (covered < fileBytes) {
-                end = PackFormat.scan(handle.file(), covered, (int) fileBytes, salt, new PackFormat.Found() {
+                end = PackFormat.scan(handle.file(), covered, (int) fileBytes, salt, seal, new PackFormat.Found() {
                     @Override
                     public void whole(SliceId slice, int offset, int length) {
                         entries.add(slice.value(), offset, length);
@@ -338,8 +339,8 @@ final class PackStore {
                 }
                 int start = bytes.position();
                 PackFormat.putRecordHeader(bytes, item.slice(), item.packedLength(), pack.salt);
-                item.putData(bytes);
-                PackFormat.putRecordEnd(bytes, start, item.slice(), item.packedLength(), item.blockTags(), pack.salt);
+                item.putStored(bytes);
+                PackFormat.putRecordEnd(bytes, start, item.slice(), item.packedLength(), pack.salt);
                 if (bytes.position() - start != record) throw new IllegalStateException("record of " + item.slice());
                 position += record;
             }
@@ -489,20 +490,21 @@ final class PackStore {
     private Entries scanned(Pack pack) throws IOException {
         var entries = new Entries();
         try (var handle = files.acquire(-pack.number, PackFormat.packPath(pack.number))) {
-            PackFormat.scan(handle.file(), PackFormat.HEADER_BYTES, pack.bytes, pack.salt, new PackFormat.Found() {
-                @Override
-                public void whole(SliceId slice, int offset, int length) {
-                    entries.add(slice.value(), offset, length);
-                }
+            PackFormat.scan(
+                    handle.file(), PackFormat.HEADER_BYTES, pack.bytes, pack.salt, seal, new PackFormat.Found() {
+                        @Override
+                        public void whole(SliceId slice, int offset, int length) {
+                            entries.add(slice.value(), offset, length);
+                        }
 
-                @Override
-                public void damaged(SliceId slice, int offset) {
-                    long location = index.get(slice);
-                    if (pack(location) == pack && SliceIndex.offset(location) == offset) {
-                        entries.add(slice.value(), offset, (int) SliceIndex.length(location));
-                    }
-                }
-            });
+                        @Override
+                        public void damaged(SliceId slice, int offset) {
+                            long location = index.get(slice);
+                            if (pack(location) == pack && SliceIndex.offset(location) == offset) {
+                                entries.add(slice.value(), offset, (int) SliceIndex.length(location));
+                            }
+                        }
+                    });
         }
         int live;
         synchronized (pack) {
@@ -607,16 +609,8 @@ final class PackStore {
         try (var handle = files.acquire(-pack.number, PackFormat.packPath(pack.number))) {
             handle.file().read(bytes, SliceIndex.offset(location) + PackFormat.RECORD_HEADER_BYTES);
         }
-        boolean sound = !bytes.hasRemaining();
-        bytes.clear();
-        int[] tags = new int[blocks];
-        for (int block = 0; block < blocks && sound; block++) {
-            int trailer = length + block * Checksums.TRAILER_BYTES;
-            int start = block * ContentStore.BLOCK_BYTES;
-            tags[block] = Checksums.tag(slice, block, bytes, start, Checksums.blockLength(length, block));
-            sound = Checksums.isTrailer(bytes, trailer) && Checksums.trailerTag(bytes, trailer) == tags[block];
-        }
-        if (sound) return new Move(slice, location, length, bytes, tags);
+        boolean sound = !bytes.hasRemaining() && PackFormat.isWhole(bytes.clear(), 0, slice, length, seal);
+        if (sound) return new Move(slice, location, length, bytes);
         if (index.get(slice) == location) owner.damaged(slice);
         return null;
     }
@@ -625,15 +619,13 @@ final class PackStore {
         private final SliceId slice;
         private final long from;
         private final int length;
-        private final ByteBuffer bytes;
-        private final int[] tags;
+        private final ByteBuffer bytes; // data and trailers, as they are stored
 
-        Move(SliceId slice, long from, int length, ByteBuffer bytes, int[] tags) {
+        Move(SliceId slice, long from, int length, ByteBuffer bytes) {
             this.slice = slice;
             this.from = from;
             this.length = length;
             this.bytes = bytes;
-            this.tags = tags;
         }
 
         @Override
@@ -647,14 +639,8 @@ final class PackStore {
         }
 
         @Override
-        public void putData(ByteBuffer into) {
-            into.put(into.position(), bytes, 0, length);
-            into.position(into.position() + length);
-        }
-
-        @Override
-        public int[] blockTags() {
-            return tags;
+        public void putStored(ByteBuffer into) {
+            into.put(bytes.duplicate().clear());
         }
 
         @Override

@@ -2,6 +2,7 @@
 package dev.wormhole.content;
 
 import dev.wormhole.model.SliceId;
+import dev.wormhole.seal.Secret;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.NoSuchFileException;
@@ -11,6 +12,7 @@ import java.util.Collection;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
@@ -100,6 +102,7 @@ public final class SliceStore implements ContentStore {
     private final OpenFiles files;
     private final Space space;
     private final PackStore packs;
+    private final @Nullable SliceSeal seal;
     private final ConcurrentHashMap<SliceId, Staged> pending = new ConcurrentHashMap<>();
     private final TransitSlices transit = new TransitSlices(TRANSIT_BYTES_MAX);
     private final AtomicLong stagedMemory = new AtomicLong();
@@ -118,7 +121,12 @@ public final class SliceStore implements ContentStore {
     private final ReentrantLock baton = new ReentrantLock();
 
     private SliceStore(
-            Volume volume, Config config, Consumer<SliceId> damaged, Executor maintenance, RandomGenerator random)
+            Volume volume,
+            Config config,
+            Consumer<SliceId> damaged,
+            Executor maintenance,
+            RandomGenerator random,
+            Optional<Secret> key)
             throws IOException {
         this.volume = volume;
         this.config = config;
@@ -126,7 +134,8 @@ public final class SliceStore implements ContentStore {
         this.maintenance = maintenance;
         this.files = new OpenFiles(volume, config.openFilesMax());
         this.space = new Space(volume, Math.min(config.limitBytes(), volume.totalBytes()), config.keepFreeBytes());
-        this.packs = new PackStore(volume, files, index, space, random, new PackOwner(), config.packBytes());
+        this.seal = key.map(secret -> new SliceSeal(secret, random)).orElse(null);
+        this.packs = new PackStore(volume, files, index, space, random, new PackOwner(), seal, config.packBytes());
     }
 
     /**
@@ -140,7 +149,25 @@ public final class SliceStore implements ContentStore {
     public static SliceStore open(
             Volume volume, Config config, Consumer<SliceId> damaged, Executor maintenance, RandomGenerator random)
             throws IOException {
-        var store = new SliceStore(volume, config, damaged, maintenance, random);
+        return open(volume, config, damaged, maintenance, random, Optional.empty());
+    }
+
+    /**
+     * As {@link #open(Volume, Config, Consumer, Executor, RandomGenerator)}.
+     *
+     * @param random makes nonces too
+     * @param key seals what is stored; the same at every opening of a volume, from its first on. What another key sealed, or
+     *     none, is damaged
+     */
+    public static SliceStore open(
+            Volume volume,
+            Config config,
+            Consumer<SliceId> damaged,
+            Executor maintenance,
+            RandomGenerator random,
+            Optional<Secret> key)
+            throws IOException {
+        var store = new SliceStore(volume, config, damaged, maintenance, random, key);
         try {
             store.open();
             return store;
@@ -196,6 +223,20 @@ public final class SliceStore implements ContentStore {
         index.put(slice, SliceIndex.own(length));
         space.add(OwnFile.chargedBytes(length));
         return true;
+    }
+
+    /** Ints that a block's trailer takes in memory. */
+    private int tagWords() {
+        return seal == null ? 1 : SliceSeal.WORDS;
+    }
+
+    /** Whether a block of a slice with a file of its own, at the buffer's start, is what was written. */
+    private boolean isWhole(SliceId slice, int block, ByteBuffer stored, int bytes, int[] tags) {
+        if (seal == null) return Checksums.tag(slice, block, stored, 0, bytes) == tags[block];
+        try (var worker = seal.worker()) {
+            stored.get(0, worker.in, 0, bytes);
+            return worker.openOwn(slice, block, bytes, tags, block);
+        }
     }
 
     // ---- the reserve
@@ -484,13 +525,17 @@ public final class SliceStore implements ContentStore {
         /** Moves what is in memory into the file: whole blocks written, the rest as the tail. */
         private void spill(byte[] before, int beforeLength) throws IOException {
             int whole = beforeLength / BLOCK_BYTES * BLOCK_BYTES;
-            int[] blockTags = new int[Math.max(1, whole / BLOCK_BYTES * 2)];
-            for (int at = 0; at < whole; at += BLOCK_BYTES) {
-                blockTags[at / BLOCK_BYTES] = Checksums.tag(slice, at / BLOCK_BYTES, before, at, BLOCK_BYTES);
+            int[] blockTags = new int[Math.max(1, whole / BLOCK_BYTES * 2) * tagWords()];
+            if (seal == null) {
+                for (int at = 0; at < whole; at += BLOCK_BYTES) {
+                    blockTags[at / BLOCK_BYTES] = Checksums.tag(slice, at / BLOCK_BYTES, before, at, BLOCK_BYTES);
+                }
             }
             if (whole > 0) {
                 try (var file = files.acquire(slice.value(), OwnFile.path(slice, OwnFile.STAGED_SUFFIX))) {
-                    file.write(ByteBuffer.wrap(before, 0, whole), OwnFile.DATA_START);
+                    var bytes = ByteBuffer.wrap(before, 0, whole);
+                    if (seal == null) file.write(bytes, OwnFile.DATA_START);
+                    else writeSealed(seal, file, 0, bytes, blockTags);
                 }
             }
             synchronized (this) {
@@ -533,22 +578,47 @@ public final class SliceStore implements ContentStore {
                 first = (int) (written / BLOCK_BYTES);
                 at = written;
             }
-            int[] more = new int[Checksums.blocks(count)];
-            for (int i = 0; i < more.length; i++) {
-                int start = i * BLOCK_BYTES;
-                more[i] = Checksums.tag(
-                        slice, first + i, bytes, bytes.position() + start, Math.min(BLOCK_BYTES, count - start));
+            int[] more = new int[Checksums.blocks(count) * tagWords()];
+            if (seal != null) {
+                writeSealed(seal, file, first, bytes, more);
+            } else {
+                for (int i = 0; i < more.length; i++) {
+                    int start = i * BLOCK_BYTES;
+                    more[i] = Checksums.tag(
+                            slice, first + i, bytes, bytes.position() + start, Math.min(BLOCK_BYTES, count - start));
+                }
+                file.write(bytes, OwnFile.DATA_START + at);
             }
-            file.write(bytes, OwnFile.DATA_START + at);
             synchronized (this) {
                 if (state == State.GONE) throw new UnknownSliceException(slice);
-                if (first + more.length > tags.length) {
-                    tags = Arrays.copyOf(tags, Math.max(first + more.length, tags.length * 2));
+                int behind = first * tagWords();
+                if (behind + more.length > tags.length) {
+                    tags = Arrays.copyOf(tags, Math.max(behind + more.length, tags.length * 2));
                 }
-                System.arraycopy(more, 0, tags, first, more.length);
+                System.arraycopy(more, 0, tags, behind, more.length);
                 written += count;
                 if (fresh) length += count;
                 else if (tail != null) tail.clear();
+            }
+        }
+
+        /** Writes blocks, sealed, to their place in the file. */
+        private void writeSealed(SliceSeal seal, OpenFiles.Handle file, int first, ByteBuffer bytes, int[] words)
+                throws IOException {
+            int block = 0;
+            try (var worker = seal.worker()) {
+                while (bytes.hasRemaining()) {
+                    long at = OwnFile.DATA_START + (long) (first + block) * BLOCK_BYTES;
+                    worker.run.clear();
+                    while (bytes.hasRemaining() && worker.run.hasRemaining()) {
+                        int count = Math.min(BLOCK_BYTES, bytes.remaining());
+                        bytes.get(worker.in, 0, count);
+                        worker.sealOwn(slice, first + block, count, words, block);
+                        worker.run.put(worker.out, 0, count);
+                        block++;
+                    }
+                    file.write(worker.run.flip(), at);
+                }
             }
         }
 
@@ -565,7 +635,7 @@ public final class SliceStore implements ContentStore {
             } else {
                 synchronized (this) {
                     if (memory == null) throw new UnknownSliceException(slice);
-                    int blocks = Checksums.blocks(length);
+                    int blocks = seal == null ? Checksums.blocks(length) : 0; // sealed on its way into the pack
                     tags = new int[blocks];
                     for (int block = 0; block < blocks; block++) {
                         int at = block * BLOCK_BYTES;
@@ -597,7 +667,7 @@ public final class SliceStore implements ContentStore {
                     if (tail != null) addMemory(-BLOCK_BYTES);
                     tail = null;
                 }
-                file.write(OwnFile.end(slice, bytes, all), OwnFile.DATA_START + bytes);
+                file.write(OwnFile.end(slice, bytes, all, seal), OwnFile.DATA_START + bytes);
             } catch (IOException e) {
                 synchronized (this) {
                     broken = true;
@@ -654,20 +724,22 @@ public final class SliceStore implements ContentStore {
         }
 
         @Override
-        public void putData(ByteBuffer into) {
+        public void putStored(ByteBuffer into) {
             byte[] data;
+            int[] blockTags;
             int count;
             synchronized (this) {
                 data = memory;
+                blockTags = tags;
                 count = (int) length;
             }
             if (data == null) throw new IllegalStateException("slice " + slice + " is not in memory");
+            if (seal != null) {
+                seal.putRecord(into, slice, data, count);
+                return;
+            }
             into.put(data, 0, count);
-        }
-
-        @Override
-        public synchronized int[] blockTags() {
-            return tags;
+            for (int tag : blockTags) Checksums.putTrailer(into, tag);
         }
 
         @Override
@@ -736,12 +808,12 @@ public final class SliceStore implements ContentStore {
                     int blockBytes = Checksums.blockLength(bytes, i);
                     long at = OwnFile.DATA_START + (long) i * BLOCK_BYTES;
                     source.read(block.clear().limit(blockBytes), at);
-                    if (block.hasRemaining() || Checksums.tag(slice, i, block, 0, blockBytes) != blockTags[i]) {
+                    if (block.hasRemaining() || !isWhole(slice, i, block, blockBytes, blockTags)) {
                         throw new CorruptSliceException(slice, (long) i * BLOCK_BYTES, from);
                     }
                     target.write(block.flip(), at);
                 }
-                target.write(OwnFile.end(slice, bytes, blockTags), OwnFile.DATA_START + bytes);
+                target.write(OwnFile.end(slice, bytes, blockTags, seal), OwnFile.DATA_START + bytes);
                 target.sync();
                 release(block);
             } catch (IOException e) {
@@ -805,17 +877,32 @@ public final class SliceStore implements ContentStore {
                 }
                 int n = (int) Math.min(count - done, inFile - offset - done);
                 try (var handle = files.acquire(slice.value(), file)) {
-                    readBlocks(
-                            slice,
-                            handle.file(),
-                            OwnFile.DATA_START,
-                            inFile,
-                            blockTags,
-                            offset + done,
-                            into,
-                            n,
-                            false,
-                            file);
+                    if (seal == null)
+                        readBlocks(
+                                slice,
+                                handle.file(),
+                                OwnFile.DATA_START,
+                                inFile,
+                                blockTags,
+                                offset + done,
+                                into,
+                                n,
+                                false,
+                                file);
+                    else
+                        readSealed(
+                                seal,
+                                slice,
+                                SliceSeal.UNKNOWN_LENGTH,
+                                handle.file(),
+                                OwnFile.DATA_START,
+                                inFile,
+                                blockTags,
+                                offset + done,
+                                into,
+                                n,
+                                false,
+                                file);
                 } catch (NoSuchFileException moved) {
                     synchronized (this) {
                         if (state != State.GONE && file.equals(path)) throw moved;
@@ -1014,8 +1101,24 @@ public final class SliceStore implements ContentStore {
             String path = OwnFile.path(slice, OwnFile.SUFFIX);
             try (var handle = files.acquire(slice.value(), path)) {
                 int[] tags = handle.tags;
-                if (tags == null || !cached) handle.tags = tags = OwnFile.readTags(handle.file(), slice, length);
-                readBlocks(slice, handle.file(), OwnFile.DATA_START, length, tags, offset, into, count, cached, path);
+                if (tags == null || !cached) handle.tags = tags = OwnFile.readTags(handle.file(), slice, length, seal);
+                if (seal != null)
+                    readSealed(
+                            seal,
+                            slice,
+                            SliceSeal.UNKNOWN_LENGTH,
+                            handle.file(),
+                            OwnFile.DATA_START,
+                            length,
+                            tags,
+                            offset,
+                            into,
+                            count,
+                            cached,
+                            path);
+                else
+                    readBlocks(
+                            slice, handle.file(), OwnFile.DATA_START, length, tags, offset, into, count, cached, path);
             }
             return;
         }
@@ -1028,6 +1131,11 @@ public final class SliceStore implements ContentStore {
         long data = SliceIndex.offset(location) + (long) PackFormat.RECORD_HEADER_BYTES;
         @Nullable ByteBuffer scratch = scratch();
         try (var handle = packs.file(location)) {
+            if (blocks == 1 && seal != null) {
+                if (cached && count < length && cache.copy(slice, 0, (int) offset, count, into)) return;
+                readSealedBlock(seal, slice, (int) length, handle.file(), data, offset, into, count, cached, location);
+                return;
+            }
             if (blocks == 1) { // data and trailer in one read
                 if (cached && count < length && cache.copy(slice, 0, (int) offset, count, into)) return;
                 int whole = (int) length + Checksums.TRAILER_BYTES;
@@ -1044,15 +1152,21 @@ public final class SliceStore implements ContentStore {
             }
             int trailers = blocks * Checksums.TRAILER_BYTES;
             int n = handle.file().read(scratch.clear().limit(trailers), data + length);
-            int[] tags = new int[blocks];
+            int[] tags = new int[blocks * tagWords()];
             for (int block = 0; block < blocks; block++) {
                 int at = block * Checksums.TRAILER_BYTES;
-                if (n != trailers || !Checksums.isTrailer(scratch, at)) {
+                boolean sound = n == trailers
+                        && (seal == null
+                                ? Checksums.isTrailer(scratch, at)
+                                : SliceSeal.readTrailer(scratch, at, tags, block));
+                if (!sound) {
                     throw new CorruptSliceException(slice, (long) block * BLOCK_BYTES, packs.name(location));
                 }
-                tags[block] = Checksums.trailerTag(scratch, at);
+                if (seal == null) tags[block] = Checksums.trailerTag(scratch, at);
             }
-            readBlocks(slice, handle.file(), data, length, tags, offset, into, count, cached, packs.name(location));
+            String where = packs.name(location);
+            if (seal == null) readBlocks(slice, handle.file(), data, length, tags, offset, into, count, cached, where);
+            else readSealed(seal, slice, length, handle.file(), data, length, tags, offset, into, count, cached, where);
         } finally {
             release(scratch);
         }
@@ -1120,6 +1234,94 @@ public final class SliceStore implements ContentStore {
             into.position(start);
             throw e;
         }
+    }
+
+    /**
+     * As {@link #readBlocks}, of sealed ones: whatever gets into the caller's buffer was opened first.
+     *
+     * @param sealedLength what the blocks were told of the slice's length
+     */
+    private void readSealed(
+            SliceSeal seal,
+            SliceId slice,
+            long sealedLength,
+            Volume.VolumeFile file,
+            long dataStart,
+            long length,
+            int[] words,
+            long offset,
+            ByteBuffer into,
+            int count,
+            boolean cached,
+            String where)
+            throws IOException {
+        int start = into.position();
+        int done = 0;
+        try (var worker = seal.worker()) {
+            while (done < count) {
+                int block = (int) ((offset + done) / BLOCK_BYTES);
+                int inBlock = (int) ((offset + done) % BLOCK_BYTES);
+                if (cached) {
+                    int some = Math.min(count - done, Checksums.blockLength(length, block) - inBlock);
+                    if (cache.copy(slice, block, inBlock, some, into)) {
+                        done += some;
+                        continue;
+                    }
+                }
+                long from = (long) block * BLOCK_BYTES;
+                int run = (int) Math.min(
+                        SliceSeal.RUN_BYTES,
+                        Math.min(length, Checksums.blocks(offset + count) * (long) BLOCK_BYTES) - from);
+                int got = file.read(worker.run.clear().limit(run), dataStart + from);
+                for (int at = 0; at < run; at += BLOCK_BYTES, block++, inBlock = 0) {
+                    int bytes = Checksums.blockLength(length, block);
+                    if (at + bytes <= got) worker.run.get(at, worker.in, 0, bytes);
+                    if (at + bytes > got || !worker.open(slice, sealedLength, block, bytes, words, block))
+                        throw new CorruptSliceException(slice, (long) block * BLOCK_BYTES, where);
+                    int some = Math.min(count - done, bytes - inBlock);
+                    into.put(worker.out, inBlock, some);
+                    done += some;
+                    if (cached && some < bytes) keep(slice, block, worker.out, bytes);
+                }
+            }
+        } catch (IOException e) {
+            for (int i = start; i < into.position(); i++) into.put(i, (byte) 0);
+            into.position(start);
+            throw e;
+        }
+    }
+
+    /** Data and trailer in one read. */
+    private void readSealedBlock(
+            SliceSeal seal,
+            SliceId slice,
+            int length,
+            Volume.VolumeFile file,
+            long data,
+            long offset,
+            ByteBuffer into,
+            int count,
+            boolean cached,
+            long location)
+            throws IOException {
+        int[] words = new int[SliceSeal.WORDS];
+        try (var worker = seal.worker()) {
+            int whole = length + Checksums.TRAILER_BYTES;
+            boolean sound = file.read(worker.run.clear().limit(whole), data) == whole
+                    && SliceSeal.readTrailer(worker.run, length, words, 0);
+            if (sound) {
+                worker.run.get(0, worker.in, 0, length);
+                sound = worker.open(slice, length, 0, length, words, 0);
+            }
+            if (!sound) throw new CorruptSliceException(slice, 0, packs.name(location));
+            into.put(worker.out, (int) offset, count);
+            if (cached && count < length) keep(slice, 0, worker.out, length);
+        }
+    }
+
+    /** A verified block in the cache, for those who read the rest of it. */
+    private void keep(SliceId slice, int block, byte[] verified, int length) {
+        release(cache.exchange(slice, block, scratch().put(0, verified, 0, length)));
     }
 
     private ByteBuffer scratch() {

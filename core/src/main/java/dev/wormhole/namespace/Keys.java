@@ -127,8 +127,9 @@ final class Keys {
         return key;
     }
 
-    static byte[] entry(long directory, byte[] name) {
-        return of(ENTRY, directory, cookie(name), name);
+    /** @param cookie the name's, which the table tells */
+    static byte[] entry(long directory, long cookie, byte[] name) {
+        return of(ENTRY, directory, cookie, name);
     }
 
     /** The id number {@code place} (from 0) of a key. */
@@ -151,12 +152,9 @@ final class Keys {
         return next;
     }
 
-    /**
-     * A name's place in its directory: {@link #hash} of its bytes without the sign, at least {@link #COOKIE_MIN}. Part of
-     * the format.
-     */
-    static long cookie(byte[] name) {
-        long cookie = hash(name, 0) & Long.MAX_VALUE;
+    /** The cookie of a name with this hash: without the sign, at least {@link #COOKIE_MIN}. Part of the format. */
+    static long cookieOf(long hash) {
+        long cookie = hash & Long.MAX_VALUE;
         return cookie < COOKIE_MIN ? cookie + COOKIE_MIN : cookie;
     }
 

@@ -48,12 +48,14 @@ public final class NamespaceChecker {
     }
 
     private final Table.Snapshot table;
+    private final Table whole; // it knows names' cookies
     private final List<String> findings = new ArrayList<>();
     private final Map<Long, Seen> inodes = new HashMap<>();
     private final Map<Long, SliceRow> slices = new HashMap<>();
     private final Map<Long, Integer> names = new HashMap<>();
 
-    private NamespaceChecker(Table.Snapshot table) {
+    private NamespaceChecker(Table whole, Table.Snapshot table) {
+        this.whole = whole;
         this.table = table;
     }
 
@@ -64,7 +66,7 @@ public final class NamespaceChecker {
      */
     public static List<String> check(Table table) {
         try (Table.Snapshot snapshot = table.snapshot()) {
-            var checker = new NamespaceChecker(snapshot);
+            var checker = new NamespaceChecker(table, snapshot);
             try {
                 checker.run();
             } catch (IllegalStateException | IllegalArgumentException | IndexOutOfBoundsException e) {
@@ -122,7 +124,7 @@ public final class NamespaceChecker {
             long directory = Keys.id(key, 0);
             byte[] name = Keys.tail(key, 2);
             String what = "entry " + inode(directory) + "/" + new FileName(name);
-            if (Keys.id(key, 1) != Keys.cookie(name)) found(what + ": its cookie is not its name's");
+            if (Keys.id(key, 1) != whole.cookie(name)) found(what + ": its cookie is not its name's");
             Seen parent = inodes.get(directory);
             if (parent == null || !parent.row.isDirectory()) found(what + ": no such directory");
             else parent.entries++;
@@ -152,7 +154,7 @@ public final class NamespaceChecker {
                 return;
             }
             seen.furtherNames++;
-            byte[] entry = table.get(Keys.entry(Keys.id(key, 1), name));
+            byte[] entry = table.get(Keys.entry(Keys.id(key, 1), whole.cookie(name), name));
             if (entry == null || Rows.entryInode(entry) != id)
                 found(inode(id) + " believes in a name that is not its own");
         });

@@ -21,6 +21,14 @@ public interface Table {
     /** Applies all puts and removals of the batch, or none, even across a crash. */
     void write(WriteBatch batch);
 
+    /**
+     * A name's place in its directory, at least {@link Keys#COOKIE_MIN}: the same in every table of a network. Here it is the
+     * hash that anybody can compute.
+     */
+    default long cookie(byte[] name) {
+        return Keys.cookieOf(Keys.hash(name, 0));
+    }
+
     /** The same rows in a fixed state, for reads that must agree with each other. To be closed. */
     Snapshot snapshot();
 

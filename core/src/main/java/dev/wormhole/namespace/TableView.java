@@ -75,7 +75,7 @@ final class TableView implements NamespaceView {
         RowCache.Name cached = cache.name(directory.value(), name);
         if (cached != null) return cached.inode();
         int version = cache.versionOf(directory.value(), name);
-        byte[] row = table.get(Keys.entry(directory.value(), name.bytes()));
+        byte[] row = table.get(Keys.entry(directory.value(), table.cookie(name.bytes()), name.bytes()));
         InodeId inode = row == null ? null : new InodeId(Rows.entryInode(row));
         cache.keep(new RowCache.Name(directory.value(), name, inode), version);
         return inode;

@@ -42,12 +42,12 @@ final class TreeChanges {
     // ---- names
 
     private long lookup(long directory, FileName name) {
-        byte[] row = state.get(Keys.entry(directory, name.bytes()));
+        byte[] row = state.get(state.entry(directory, name.bytes()));
         return row == null ? 0 : Rows.entryInode(row);
     }
 
     private void putEntry(InodeRow directory, FileName name, InodeRow inode) {
-        state.put(Keys.entry(directory.id, name.bytes()), Rows.entry(inode.id, inode.type));
+        state.put(state.entry(directory.id, name.bytes()), Rows.entry(inode.id, inode.type));
     }
 
     /** The directory's row if names can be made in it, else why not. */
@@ -246,7 +246,7 @@ final class TreeChanges {
         if (!wantsDirectory && inode.isDirectory()) return refused(Errno.EISDIR);
         if (wantsDirectory && inode.entries > 0) return refused(Errno.ENOTEMPTY);
 
-        state.remove(Keys.entry(parent.id, name.bytes()));
+        state.remove(state.entry(parent.id, name.bytes()));
         parent.entries--;
         unlinked(inode, parent, name);
         state.touchDirectory(parent, name);
@@ -301,7 +301,7 @@ final class TreeChanges {
         if (source.isDirectory() && !target.isDirectory()) return refused(Errno.ENOTDIR);
         if (!source.isDirectory() && target.isDirectory()) return refused(Errno.EISDIR);
         if (target.isDirectory() && target.entries > 0) return refused(Errno.ENOTEMPTY);
-        state.remove(Keys.entry(to.id, c.toName().bytes()));
+        state.remove(state.entry(to.id, c.toName().bytes()));
         to.entries--;
         unlinked(target, to, c.toName());
         move(source, from, c.fromName(), to, c.toName());
@@ -319,7 +319,7 @@ final class TreeChanges {
     }
 
     private void move(InodeRow source, InodeRow from, FileName fromName, InodeRow to, FileName toName) {
-        state.remove(Keys.entry(from.id, fromName.bytes()));
+        state.remove(state.entry(from.id, fromName.bytes()));
         from.entries--;
         rename(source, from, fromName, to, toName);
         putEntry(to, toName, source);

@@ -86,6 +86,11 @@ final class Working {
         return row;
     }
 
+    /** The key of a directory's entry. */
+    byte[] entry(long directory, byte[] name) {
+        return Keys.entry(directory, table.cookie(name), name);
+    }
+
     byte @Nullable [] get(byte[] key) {
         return row(key).now;
     }

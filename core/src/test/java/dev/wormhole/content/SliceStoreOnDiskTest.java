@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.wormhole.model.Incarnation;
 import dev.wormhole.model.SliceId;
+import dev.wormhole.seal.Secret;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -14,6 +15,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Random;
 import java.util.UUID;
 import org.junit.jupiter.api.Test;
@@ -109,6 +111,8 @@ final class SliceStoreOnDiskTest {
     private static final StoreHeader SAMPLE_HEADER =
             new StoreHeader("sample", new UUID(11, 12), 13, new Incarnation(14), 15, 16, 0);
     private static final int[] SAMPLE_LENGTHS = {0, 1, 4096, 70_000, (1 << 20) + 9};
+    private static final int[] SEALED_LENGTHS = {0, 1, 3000, 500};
+    private static final Optional<Secret> SAMPLE_KEY = Optional.of(SealedSliceStoreTest.secret(7));
 
     /** Stored by the version named; new versions add a sample and keep the old ones. Run main of this class to make one. */
     @ParameterizedTest
@@ -132,6 +136,29 @@ final class SliceStoreOnDiskTest {
             assertThat(store.usage().slices()).isEqualTo(SAMPLE_LENGTHS.length);
         }
         assertThat(damaged).isEmpty();
+    }
+
+    /** The same of an encrypted store; its fourth slice has a file of its own. */
+    @ParameterizedTest
+    @ValueSource(strings = "v1")
+    void encryptedStoresOfReleasedVersionsAreRead(String version) throws IOException {
+        copySample(version + "-sealed");
+        try (var store = SliceStore.open(
+                new DiskVolume(directory), CONFIG, damaged::add, Runnable::run, new Random(1), SAMPLE_KEY)) {
+            for (int i = 0; i < SEALED_LENGTHS.length; i++) {
+                SliceId slice = SliceStoreTest.id(i + 1);
+                assertThat(SliceStoreTest.get(store, slice)).isEqualTo(sample(i, SEALED_LENGTHS[i]));
+                store.verify(slice);
+            }
+            assertThat(store.usage().slices()).isEqualTo(SEALED_LENGTHS.length);
+        }
+        assertThat(damaged).isEmpty();
+    }
+
+    private static byte[] sample(int number, int length) {
+        byte[] bytes = new byte[length];
+        Arrays.fill(bytes, (byte) ('a' + number));
+        return bytes;
     }
 
     @Test
@@ -169,18 +196,25 @@ final class SliceStoreOnDiskTest {
         }
     }
 
-    /** Makes a sample of the present version: arguments are an empty directory and the file to write. */
+    /** Makes a sample of the present version: arguments are an empty directory, the file to write, and "sealed" for that one. */
     public static void main(String[] arguments) throws IOException {
         Path directory = Path.of(arguments[0]);
         var volume = new DiskVolume(directory);
         SAMPLE_HEADER.write(volume);
         long first = IdSource.create(volume, SAMPLE_HEADER.incarnation()).next();
         assertThat(first).isPositive();
-        try (var store = SliceStore.open(volume, CONFIG, slice -> {}, Runnable::run, new Random(1))) {
-            for (int i = 0; i < SAMPLE_LENGTHS.length; i++) {
-                byte[] bytes = new byte[SAMPLE_LENGTHS[i]];
-                Arrays.fill(bytes, (byte) ('a' + i));
-                SliceStoreTest.put(store, SliceStoreTest.id(i + 1), bytes, 0);
+        boolean sealed = arguments.length > 2;
+        int[] lengths = sealed ? SEALED_LENGTHS : SAMPLE_LENGTHS;
+        try (var store = SliceStore.open(
+                volume,
+                CONFIG,
+                slice -> {},
+                Runnable::run,
+                new Random(1),
+                sealed ? SAMPLE_KEY : Optional.empty())) {
+            for (int i = 0; i < lengths.length; i++) {
+                int hint = sealed && i == 3 ? SliceStore.PACKED_SLICE_BYTES_MAX + 1 : 0;
+                SliceStoreTest.put(store, SliceStoreTest.id(i + 1), sample(i, lengths[i]), hint);
                 store.sync(List.of(SliceStoreTest.id(i + 1)));
             }
         }

@@ -6,25 +6,29 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.wormhole.model.Ids;
 import dev.wormhole.model.SliceId;
+import dev.wormhole.seal.Secret;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executor;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the store promises, on a volume in memory that can fail in every way. */
-final class SliceStoreTest {
+class SliceStoreTest {
     private static final int BLOCK = ContentStore.BLOCK_BYTES;
     private static final int MIB = 1 << 20;
     private static final SliceStore.Config SMALL_PACKS = new SliceStore.Config(1L << 40, 0, 0, 8 * MIB, 256 << 10, 16);
@@ -35,12 +39,23 @@ final class SliceStoreTest {
     private final CrashingVolume volume = new CrashingVolume();
     private final Set<SliceId> damaged = ConcurrentHashMap.newKeySet();
 
+    /** What the store seals its slices with; none here. */
+    Optional<Secret> key() {
+        return Optional.empty();
+    }
+
+    private SliceStore openOn(
+            Volume disk, SliceStore.Config config, Consumer<SliceId> damaged, Executor maintenance, Random random)
+            throws IOException {
+        return SliceStore.open(disk, config, damaged, maintenance, random, key());
+    }
+
     private SliceStore open() throws IOException {
         return open(SMALL_PACKS);
     }
 
     private SliceStore open(SliceStore.Config config) throws IOException {
-        return SliceStore.open(volume, config, damaged::add, Runnable::run, new Random(1));
+        return openOn(volume, config, damaged::add, Runnable::run, new Random(1));
     }
 
     static SliceId id(long counter) {
@@ -153,22 +168,22 @@ final class SliceStoreTest {
     void whatAnOpenStoreCallsDurableIs() throws IOException {
         for (int seed = 0; seed < 20; seed++) {
             var disk = new CrashingVolume();
-            var store = SliceStore.open(disk, SMALL_PACKS, damaged::add, Runnable::run, new Random(1));
+            var store = openOn(disk, SMALL_PACKS, damaged::add, Runnable::run, new Random(1));
             put(store, id(1), content(id(1), 5000), 0);
             store.sync(List.of(id(1)));
             put(store, id(2), content(id(2), 5000), 0);
             disk.cutPowerAfter(1);
             assertThatThrownBy(() -> store.sync(List.of(id(2)))).isInstanceOf(IOException.class);
             disk.kill();
-            var again = SliceStore.open(disk, SMALL_PACKS, damaged::add, Runnable::run, new Random(2));
+            var again = openOn(disk, SMALL_PACKS, damaged::add, Runnable::run, new Random(2));
             assertThat(again.isDurable(id(2))).isTrue();
             disk.crash(seed);
-            var last = SliceStore.open(disk, SMALL_PACKS, damaged::add, Runnable::run, new Random(3));
+            var last = openOn(disk, SMALL_PACKS, damaged::add, Runnable::run, new Random(3));
             assertThat(get(last, id(2))).isEqualTo(content(id(2), 5000));
         }
     }
 
-    private static final class CrashRun {
+    private final class CrashRun {
         private final Random random;
         private final long seed;
         private final CrashingVolume volume = new CrashingVolume();
@@ -186,7 +201,7 @@ final class SliceStoreTest {
 
         void run() throws IOException {
             for (int life = 0; life < 6; life++) {
-                var store = SliceStore.open(
+                var store = openOn(
                         volume,
                         new SliceStore.Config(1L << 40, 0, 4096, random.nextBoolean() ? 200_000 : 8 * MIB, 64 << 10, 8),
                         damaged::add,
@@ -322,7 +337,7 @@ final class SliceStoreTest {
             SliceId slice = id(9);
             byte[] bytes = content(slice, length);
             var config = new SliceStore.Config(1L << 40, 0, 0, 8 * MIB, MIB, 8);
-            try (var store = SliceStore.open(disk, config, damaged::add, Runnable::run, random)) {
+            try (var store = openOn(disk, config, damaged::add, Runnable::run, random)) {
                 put(store, slice, bytes, 0);
                 store.sync(List.of(slice));
                 boolean own = length > MIB;
@@ -409,13 +424,13 @@ final class SliceStoreTest {
         store.delete(List.of(id(1)));
         store.close();
         var other = new CrashingVolume(); // a user of another store keeps a copy of that pack as a file
-        var second = SliceStore.open(other, SMALL_PACKS, damaged::add, Runnable::run, new Random(2));
+        var second = openOn(other, SMALL_PACKS, damaged::add, Runnable::run, new Random(2));
         put(second, id(2), Arrays.copyOfRange(pack, 64 - PackFormat.RECORD_HEADER_BYTES % 8, pack.length), 0);
         second.sync(List.of(id(2)));
         other.flipBit(
                 PackFormat.packPath(1), (PackFormat.HEADER_BYTES + 3) * 8L); // so that the scan goes into its data
         other.crash(1);
-        var again = SliceStore.open(other, SMALL_PACKS, damaged::add, Runnable::run, new Random(3));
+        var again = openOn(other, SMALL_PACKS, damaged::add, Runnable::run, new Random(3));
         assertThat(again.length(id(1))).isEqualTo(-1);
     }
 
@@ -604,7 +619,7 @@ final class SliceStoreTest {
     void readersNeverSeeWrongBytesWhileSlicesAreDeletedAndMoved() throws Exception {
         long seed = 99;
         try (var executor = Executors.newFixedThreadPool(4)) {
-            var store = SliceStore.open(volume, SMALL_PACKS, damaged::add, executor, new Random(1));
+            var store = openOn(volume, SMALL_PACKS, damaged::add, executor, new Random(1));
             int count = 3000;
             for (int from = 0; from < count; from += 100) {
                 var batch = new ArrayList<SliceId>();

@@ -7,9 +7,12 @@ import dev.wormhole.control.Json;
 import dev.wormhole.control.StoreCheck;
 import dev.wormhole.control.StoreFiles;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.ServiceLoader;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -27,6 +30,15 @@ final class CheckCommand extends Action {
 
     @Option(names = "--bytes", description = "Also read every slice and compare it with its checksums.")
     private boolean bytes;
+
+    @Mixin
+    PassphraseOptions passphrase = new PassphraseOptions();
+
+    @Option(
+            names = "--key-file",
+            paramLabel = "FILE",
+            description = "The key file of an encrypted store that was moved.")
+    private @Nullable Path keyFile;
 
     @Option(names = "--json", description = "As JSON.")
     private boolean json;
@@ -47,7 +59,12 @@ final class CheckCommand extends Action {
         var check = ServiceLoader.load(DaemonEntry.class)
                 .findFirst()
                 .orElseThrow(() -> new IOException("this build has no daemon"))
-                .check(target.store(), bytes);
+                .check(
+                        target.store(),
+                        bytes,
+                        new DaemonEntry.Unlock(
+                                Optional.ofNullable(keyFile).map(host::absolute),
+                                passphrase.of(host, target.name(), target.store())));
         if (json) say(Json.pretty(check));
         else lines(check).forEach(this::say);
         return check.findings().isEmpty() ? ExitCode.OK : ExitCode.FAILED;

@@ -49,7 +49,7 @@ final class DaemonCommand extends Action {
         Files.deleteIfExists(StoreFiles.startError(store));
         DaemonLog.install(StoreFiles.log(store));
         StoreFiles.writePid(store);
-        var start = new DaemonStart(store);
+        var start = new DaemonStart(store, System.in);
         try {
             var entry = ServiceLoader.load(DaemonEntry.class)
                     .findFirst()

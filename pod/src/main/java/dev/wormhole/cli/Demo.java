@@ -37,8 +37,8 @@ record Demo(Path directory, boolean madeDirectory, List<Pod> pods) {
         PodConfig config() {
             var config = PodConfig.of(name, Optional.of(mount), store, new HostPort("127.0.0.1", port))
                     .withNetwork(NETWORK);
-            return config.withStorage(
-                    new PodConfig.Storage(LIMIT.bytes(), config.storage().keepFree(), Optional.empty(), List.of()));
+            return config.withStorage(new PodConfig.Storage(
+                    LIMIT.bytes(), config.storage().keepFree(), Optional.empty(), List.of(), false, Optional.empty()));
         }
     }
 

@@ -99,7 +99,7 @@ final class DemoCommand extends Action {
             var processes = new LinkedHashMap<Demo.Pod, PodProcess>();
             for (var pod : demo.pods()) processes.put(pod, new PodProcess(host, pod.toml(), pod.config()));
             processes.forEach((pod, process) -> {
-                if (!unfinished.contains(pod)) process.start();
+                if (!unfinished.contains(pod)) process.start(Optional.empty());
             });
             for (var entry : processes.entrySet()) {
                 var pod = entry.getKey();
@@ -114,7 +114,7 @@ final class DemoCommand extends Action {
                             : new StartIntent.Join(
                                     new HostPort("127.0.0.1", first.port()).toString(), invite(first, console));
                     intent.write(pod.store());
-                    process.start();
+                    process.start(Optional.empty());
                 }
                 // one that joins needs the others, so each is waited for before the next one begins
                 if (!unfinished.isEmpty()) process.awaitReady(console);

@@ -9,6 +9,7 @@ import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Supplier;
 
 /**
@@ -32,8 +33,11 @@ record Host(
     /** Starts {@code wormhole daemon POD_TOML}, detached from this terminal. */
     @FunctionalInterface
     interface Launcher {
-        /** @param output takes what the process itself prints */
-        Process start(Path podToml, Path output) throws IOException;
+        /**
+         * @param output takes what the process itself prints
+         * @param passphrase goes to its standard input, which is empty without
+         */
+        Process start(Path podToml, Path output, Optional<String> passphrase) throws IOException;
     }
 
     static Host here() {
@@ -64,6 +68,15 @@ record Host(
 
     Path absolute(Path path) {
         return directory.resolve(path).normalize();
+    }
+
+    /** Asks a person for what nobody else should see; empty without a terminal, or an answer. */
+    Optional<String> askSecret(String question) {
+        if (!terminal) return Optional.empty();
+        var console = System.console();
+        if (console == null) return Optional.empty();
+        var answer = console.readPassword("%s: ", question);
+        return answer == null || answer.length == 0 ? Optional.empty() : Optional.of(new String(answer));
     }
 
     /** Asks a person; no terminal is a no. */

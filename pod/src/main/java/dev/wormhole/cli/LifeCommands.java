@@ -6,6 +6,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Optional;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -22,6 +23,9 @@ final class LifeCommands {
     static final class Up extends Action {
         @Parameters(paramLabel = "POD", arity = "0..*", description = "POD, NETWORK/POD, or the path of a pod.toml.")
         List<String> pods = List.of();
+
+        @Mixin
+        PassphraseOptions passphrase = new PassphraseOptions();
 
         Up(Host host) {
             super(host);
@@ -47,7 +51,10 @@ final class LifeCommands {
             try (var console = new Console(host)) {
                 for (var process : processes) {
                     try {
-                        process.start();
+                        process.start(
+                                process.runs()
+                                        ? Optional.empty()
+                                        : passphrase.of(host, process.name(), process.store()));
                     } catch (CliException e) {
                         failures.put(process.name(), e);
                     }

@@ -103,6 +103,37 @@ final class MembershipCommands {
                 description = "always, or intermittent for a machine that sleeps at times.")
         PodConfig.@Nullable Presence presence;
 
+        @Option(
+                names = "--encrypt",
+                description = {
+                    "Keep everything on the disk unreadable without a key, which lies in the store's folder of keys,",
+                    "or see --key-file and --passphrase. Only now: a store stays as it was made."
+                })
+        boolean encrypt;
+
+        @Option(
+                names = "--key-file",
+                paramLabel = "FILE",
+                description = "Where the key is, such as on another disk; made if it is not there. Implies --encrypt.")
+        @Nullable Path keyFile;
+
+        @Option(
+                names = "--passphrase",
+                description =
+                        "A passphrase, asked for now and at every start, instead of a key file. Implies --encrypt.")
+        boolean askPassphrase;
+
+        @Mixin
+        PassphraseOptions passphrase = new PassphraseOptions();
+
+        /** The new store's passphrase, where it is to have one. */
+        Optional<String> newPassphrase(Host host) {
+            if (!askPassphrase && passphrase.file == null) return Optional.empty();
+            if (keyFile != null)
+                throw new CliException(ExitCode.USAGE, "--key-file and a passphrase are two ways to say one thing", "");
+            return Optional.of(passphrase.choose(host));
+        }
+
         /** Checks what can be checked before anything is written. */
         PodConfig declare(Host host, String folder, PodConfig.Role role) {
             var podName = name == null ? Names.from(host.around().hostName()) : checked("--name", name, Names::check);
@@ -151,7 +182,9 @@ final class MembershipCommands {
                                                     .bytes(),
                             config.storage().keepFree(),
                             Optional.empty(),
-                            List.of()));
+                            List.of(),
+                            encrypt || askPassphrase || passphrase.file != null || keyFile != null,
+                            Optional.ofNullable(keyFile).map(host::absolute)));
         }
     }
 
@@ -244,7 +277,8 @@ final class MembershipCommands {
      * Writes the pod's file and intent, starts it, and waits until its folder works. After a failure nothing of it is left,
      * so that the same command can be tried again.
      */
-    static void bringUp(Host host, Path podToml, PodConfig config, StartIntent intent) throws InterruptedException {
+    static void bringUp(Host host, Path podToml, PodConfig config, StartIntent intent, Optional<String> passphrase)
+            throws InterruptedException {
         var store = config.pod().store();
         var storeExisted = Files.exists(store);
         var mountExisted = config.pod().mount().filter(Files::exists).isPresent();
@@ -255,7 +289,7 @@ final class MembershipCommands {
             intent.write(store);
             if (config.pod().mount().isPresent())
                 makeMountPoint(host, config.pod().mount().get());
-            process.start();
+            process.start(passphrase);
             process.awaitReady(console);
         } catch (IOException | CliException e) {
             process.giveUp();
@@ -360,8 +394,9 @@ final class MembershipCommands {
                     defaults.notifications(),
                     defaults.certificates(),
                     defaults.rules());
+            var passphrase = options.newPassphrase(host);
             Registry.write(networkToml, declared.toToml());
-            bringUp(host, podToml, config, new StartIntent.Create(network, declared.toToml()));
+            bringUp(host, podToml, config, new StartIntent.Create(network, declared.toToml()), passphrase);
             say("network " + network + " is up; its folder: "
                     + config.pod().mount().map(Path::toString).orElse("(none)"));
             say("to let another machine in: wormhole invite");
@@ -450,7 +485,9 @@ final class MembershipCommands {
             if (options.store != null) {
                 var former = Rejoining.former(host, host.absolute(options.store));
                 if (former.isPresent()) {
-                    Rejoining.run(host, former.get(), parsed.toString(), invitation);
+                    var opening = options.passphrase.of(
+                            host, former.get().name(), former.get().config().pod().store());
+                    Rejoining.run(host, former.get(), parsed.toString(), invitation, opening);
                     say("pod " + former.get().name() + " is in the network again, with what its store has");
                     return ExitCode.OK;
                 }
@@ -466,7 +503,8 @@ final class MembershipCommands {
                         "this machine already has a pod there: " + provisional,
                         "wormhole up starts it");
             }
-            bringUp(host, provisional, config, new StartIntent.Join(parsed.toString(), invitation));
+            var passphrase = options.newPassphrase(host);
+            bringUp(host, provisional, config, new StartIntent.Join(parsed.toString(), invitation), passphrase);
             var status = status(config.pod().store());
             var podToml = registry.podFile(status.network(), config.pod().name());
             if (Files.exists(podToml)) {

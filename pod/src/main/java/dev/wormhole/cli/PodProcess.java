@@ -8,6 +8,7 @@ import dev.wormhole.control.ControlException;
 import dev.wormhole.control.StoreFiles;
 import java.io.File;
 import java.io.IOException;
+import java.lang.ProcessBuilder.Redirect;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
@@ -17,6 +18,7 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -50,6 +52,10 @@ final class PodProcess {
         return pod.name();
     }
 
+    Path store() {
+        return pod.store();
+    }
+
     boolean runs() {
         try {
             return StoreFiles.runningDaemon(pod.store()).isPresent();
@@ -59,7 +65,7 @@ final class PodProcess {
     }
 
     /** {@code setsid LAUNCHER daemon POD_TOML}, or the same java and class path where there is no launcher. */
-    static Process spawn(Path podToml, Path output) throws IOException {
+    static Process spawn(Path podToml, Path output, Optional<String> passphrase) throws IOException {
         var launcher = System.getProperty("wormhole.launcher");
         var command = new ArrayList<String>();
         if (new File("/usr/bin/setsid").canExecute()) command.add("/usr/bin/setsid");
@@ -82,21 +88,30 @@ final class PodProcess {
         command.add(podToml.toString());
         var builder = new ProcessBuilder(command)
                 .directory(new File("/"))
-                .redirectInput(new File("/dev/null"))
+                .redirectInput(passphrase.isPresent() ? Redirect.PIPE : Redirect.from(new File("/dev/null")))
                 .redirectErrorStream(true)
                 .redirectOutput(output.toFile());
         builder.environment().put("WORMHOLE_NO_BUILD", "1");
-        return builder.start();
+        var process = builder.start();
+        if (passphrase.isPresent()) {
+            // A pipe alone: other users see a process' arguments and environment, and a file stays on a disk.
+            try (var input = process.getOutputStream()) {
+                input.write((passphrase.get() + "\n").getBytes(StandardCharsets.UTF_8));
+            } catch (IOException ended) {
+                // it says itself why
+            }
+        }
+        return process;
     }
 
     /** Begins a start and returns; nothing happens where the daemon runs already. */
-    void start() {
+    void start(Optional<String> passphrase) {
         if (runs()) return;
         try {
             StoreFiles.make(pod.store());
             Files.deleteIfExists(StoreFiles.startError(pod.store()));
             Files.deleteIfExists(StoreFiles.pidFile(pod.store()));
-            started = host.launcher().start(podToml, StoreFiles.output(pod.store()));
+            started = host.launcher().start(podToml, StoreFiles.output(pod.store()), passphrase);
         } catch (IOException e) {
             throw new CliException(
                     ExitCode.FAILED, "cannot start pod " + pod.name() + ": " + Registry.reason(e), "", e);

@@ -45,7 +45,8 @@ final class Rejoining {
     }
 
     /** Has the stopped pod ask to be let in again; on a refusal it stays what it was. */
-    static void run(Host host, Former former, String address, String token) throws InterruptedException {
+    static void run(Host host, Former former, String address, String token, Optional<String> passphrase)
+            throws InterruptedException {
         var process = new PodProcess(host, former.podToml(), former.config());
         if (process.runs())
             throw new CliException(
@@ -55,7 +56,7 @@ final class Rejoining {
         try (var console = new Console(host)) {
             StoreFiles.make(former.config().pod().store());
             new StartIntent.Rejoin(address, token).write(former.config().pod().store());
-            process.start();
+            process.start(passphrase);
             process.awaitReady(console);
         } catch (IOException e) {
             throw new CliException(

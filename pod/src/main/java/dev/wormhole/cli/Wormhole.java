@@ -80,6 +80,7 @@ public final class Wormhole implements Runnable {
                 .addSubcommand(new MembershipCommands.Destroy(host))
                 .addSubcommand(new ReformCommand(host))
                 .addSubcommand(new CheckCommand(host))
+                .addSubcommand(new PassphraseCommand(host))
                 .addSubcommand(new DemoCommand(host))
                 .addSubcommand(new Completion(host))
                 .addSubcommand(new VersionCommand(host))

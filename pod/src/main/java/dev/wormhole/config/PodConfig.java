@@ -69,8 +69,16 @@ public record PodConfig(
      * @param limitBytes most bytes of slices; {@link Long#MAX_VALUE} where only keep_free limits them, 0 for a witness
      * @param keepFree of the disk of the store
      * @param disk, volumes not available yet: empty
+     * @param encrypt nothing in the store can be read without its key; decided when the store is made
+     * @param keyFile opens the key, where no passphrase does; by default in the store's folder of keys
      */
-    public record Storage(long limitBytes, KeepFree keepFree, Optional<Disk> disk, List<Volume> volumes) {
+    public record Storage(
+            long limitBytes,
+            KeepFree keepFree,
+            Optional<Disk> disk,
+            List<Volume> volumes,
+            boolean encrypt,
+            Optional<Path> keyFile) {
         public Storage {
             volumes = List.copyOf(volumes);
         }
@@ -207,7 +215,7 @@ public record PodConfig(
                         List.of(),
                         true,
                         store),
-                new Storage(Long.MAX_VALUE, KeepFree.DEFAULT, Optional.empty(), List.of()),
+                new Storage(Long.MAX_VALUE, KeepFree.DEFAULT, Optional.empty(), List.of(), false, Optional.empty()),
                 new Cache(new Size(0), Reads.STREAM, Optional.empty(), Writes.LOCAL),
                 List.of(),
                 new Affinity(Preference.NEUTRAL, Preference.NEUTRAL, Preference.NEUTRAL, Preference.NEUTRAL),
@@ -280,11 +288,20 @@ public record PodConfig(
         }
         section.notYet("disk", true);
         section.notYet("volume", true);
+        var encrypt = section.flag("encrypt", false);
+        var keyFile = section.optional("key_file", PodConfig::absolute, "an absolute path");
+        if (keyFile.isPresent() && !encrypt)
+            section.note("key_file", "key storage.key_file needs storage.encrypt = true");
         if (role == Role.WITNESS && limit.isPresent() && limit.get().bytes() > 0) {
             section.note("limit", "key storage.limit must be \"0\" or absent for a witness, which stores nothing");
         }
         return new Storage(
-                role == Role.WITNESS ? 0 : limit.map(Size::bytes).orElse(Long.MAX_VALUE), keepFree, disk, volumes);
+                role == Role.WITNESS ? 0 : limit.map(Size::bytes).orElse(Long.MAX_VALUE),
+                keepFree,
+                disk,
+                volumes,
+                encrypt,
+                keyFile);
     }
 
     private static Cache cache(TomlSection section) {
@@ -463,6 +480,8 @@ public record PodConfig(
             toml.example("limit", "4TB", "at most so much data; else all but keep_free");
         else toml.value("limit", new Size(storage.limitBytes), "at most so much data");
         toml.value("keep_free", storage.keepFree, "of the disk");
+        toml.value("encrypt", storage.encrypt, "unreadable without a key; fixed when the store is made");
+        storage.keyFile.ifPresent(file -> toml.value("key_file", file, "opens that key"));
         toml.table("disconnected");
         toml.value(
                 "reaction",

@@ -3,6 +3,7 @@ package dev.wormhole.control;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /** The pod itself, found by {@link java.util.ServiceLoader}, so that the command line needs nothing of it to compile. */
 public interface DaemonEntry {
@@ -29,7 +30,28 @@ public interface DaemonEntry {
      * has. Changes nothing.
      *
      * @param bytes also read every slice and compare it with its checksums
+     * @param unlock opens an encrypted store
      * @throws IOException if there is no store, it is in use, or it cannot be read
      */
-    StoreCheck check(Path store, boolean bytes) throws IOException;
+    StoreCheck check(Path store, boolean bytes, Unlock unlock) throws IOException;
+
+    /**
+     * Changes what opens an encrypted store. Its key, and all that is sealed with it, stay as they are.
+     *
+     * @param old as it is now
+     * @param next as it will be: a passphrase if there is one, else a key file
+     * @throws IOException if the old one does not open it; nothing is changed then
+     */
+    void changeLock(Path store, Unlock old, Unlock next) throws IOException;
+
+    /**
+     * @param keyFile where it is, if not where the store's key says
+     * @param passphrase where the store wants one
+     */
+    record Unlock(Optional<Path> keyFile, Optional<String> passphrase) {
+        @Override
+        public String toString() {
+            return passphrase.isPresent() ? "a passphrase" : "a key file";
+        }
+    }
 }

@@ -3,6 +3,7 @@ package dev.wormhole.control;
 
 import com.google.gson.JsonParseException;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -29,6 +30,16 @@ public final class StoreFiles {
     /** Why the last start failed, in words for a person; written by the daemon, removed by the next start. */
     public static Path startError(Path store) {
         return store.resolve("start.error");
+    }
+
+    /** Whether a pod of this store starts only with a passphrase. */
+    public static boolean wantsPassphrase(Path store) {
+        try {
+            return Files.readString(store.resolve("keys").resolve("data.key"), StandardCharsets.ISO_8859_1)
+                    .startsWith("-----BEGIN WORMHOLE KEY BY PASSPHRASE-----");
+        } catch (IOException none) {
+            return false;
+        }
     }
 
     /** Makes the folder of a store unless it exists, and sees to it that its owner alone can look into it. */

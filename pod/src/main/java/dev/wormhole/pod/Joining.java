@@ -8,6 +8,7 @@ import dev.wormhole.namespace.Command;
 import dev.wormhole.namespace.Outcome;
 import dev.wormhole.namespace.PodRecord;
 import dev.wormhole.namespace.PodSettings;
+import dev.wormhole.seal.Secret;
 import dev.wormhole.security.Authority;
 import dev.wormhole.security.Credentials;
 import dev.wormhole.security.JoinRequest;
@@ -48,6 +49,11 @@ import java.util.logging.Logger;
  * certifies its key. Before it has its certificate it is a stranger, and this is the one thing that strangers are answered.
  */
 final class Joining {
+    private static final String NOT_SEALED =
+            "this network was founded without encryption, so names and log lie in clear on"
+                    + " every pod, and encrypt = true would promise too much; join without --encrypt, or make a network with:"
+                    + " wormhole create --encrypt";
+
     private static final Logger LOG = Logger.getLogger(Joining.class.getName());
     private static final Duration DEADLINE = Duration.ofSeconds(20);
     private static final Duration DECISION_MAX = Duration.ofSeconds(10);
@@ -64,6 +70,7 @@ final class Joining {
      * What a member is told at its admission.
      *
      * @param configuration the text of network.toml
+     * @param networkKey seals names and log, in a network that was founded so
      * @param certificate the pod's own, checked
      * @param authority that issued it
      * @param counting authorities of pods that it will meet
@@ -75,6 +82,7 @@ final class Joining {
             Incarnation incarnation,
             List<Pod> pods,
             String configuration,
+            Optional<Secret> networkKey,
             X509Certificate certificate,
             X509Certificate authority,
             List<X509Certificate> counting) {
@@ -91,16 +99,22 @@ final class Joining {
      *
      * @param token what was given out for this machine; without one the network is believed at sight, and must be open, or an
      *     administrator must say yes
+     * @param encrypts whether nothing may lie on this machine's disk that can be read without a key
      * @param waiting told while an administrator is waited for
      */
     static Welcome ask(
-            KeyFiles files, String address, Optional<JoinToken> token, PodSettings settings, Consumer<String> waiting)
+            KeyFiles files,
+            String address,
+            Optional<JoinToken> token,
+            PodSettings settings,
+            boolean encrypts,
+            Consumer<String> waiting)
             throws IOException, InterruptedException {
         var keys = files.ownKeys();
         var transport = strangers(token);
         while (true) {
             try {
-                return askOnce(keys, transport, address, token, settings);
+                return askOnce(keys, transport, address, token, settings, encrypts);
             } catch (PeerRefused wait) {
                 var authority = transport.authorityMet();
                 if (wait.code() != Calls.WAITING || authority.isEmpty()) throw refused(address, wait);
@@ -122,10 +136,16 @@ final class Joining {
 
     /** @throws PeerRefused with the network's own words */
     private static Welcome askOnce(
-            KeyPair keys, TlsTransport transport, String address, Optional<JoinToken> token, PodSettings settings)
+            KeyPair keys,
+            TlsTransport transport,
+            String address,
+            Optional<JoinToken> token,
+            PodSettings settings,
+            boolean encrypts)
             throws IOException, InterruptedException {
         var said = Messages.writer();
         write(said, settings);
+        said.putBoolean(encrypts);
         var request = JoinRequest.make(keys, settings.name(), said.toBytes(), token);
         try (var stranger = new Peers(transport, Identity::stranger, () -> 0L, Peers.Limits.DEFAULT)) {
             var reply = stranger.callAddress(address, Calls.JOIN, request.encode(), DEADLINE)
@@ -134,6 +154,8 @@ final class Joining {
             if (!transport.authorityMet().equals(Optional.of(welcome.authority()))
                     || token.isPresent() && !token.get().pins(welcome.authority()))
                 throw new IOException("the pod at " + address + " gave out another network's certificate");
+            if (encrypts && welcome.networkKey().isEmpty())
+                throw new IOException("the pod at " + address + ": " + NOT_SEALED);
             var credentials = Credentials.of(keys.getPrivate(), welcome.certificate(), welcome.authority());
             var identity = credentials.identity();
             if (!identity.network().equals(welcome.networkId())
@@ -229,7 +251,9 @@ final class Joining {
         }
         var from = Messages.reader(asked.settings());
         PodSettings settings = read(from);
+        boolean encrypts = from.getBoolean();
         from.end();
+        if (encrypts && log.networkKey().isEmpty()) throw new PeerRefused(PeerRefused.UNAUTHENTICATED, NOT_SEALED);
         if (settings.addresses().isEmpty())
             throw new PeerRefused(PeerRefused.BAD_REQUEST, "a pod needs an address where others find it");
         log.barrier();
@@ -355,6 +379,7 @@ final class Joining {
                             (to, pod) -> to.putIncarnation(pod.incarnation())
                                     .putList(pod.addresses(), Messages.Writer::putString))
                     .putString(log.view().configuration().toml())
+                    .putBytes(log.networkKey().map(Secret::bytes).orElse(new byte[0]))
                     .putBytes(certificate.getEncoded())
                     .putBytes(authority.certificate().getEncoded());
             Recertifying.write(answer, log.view(), authority);
@@ -395,6 +420,12 @@ final class Joining {
         return settings;
     }
 
+    private static Optional<Secret> secret(byte[] bytes) throws IOException {
+        if (bytes.length == 0) return Optional.empty();
+        if (bytes.length != Secret.BYTES) throw new IOException("a key of the network of " + bytes.length + " bytes");
+        return Optional.of(Secret.of(bytes));
+    }
+
     private static Welcome readWelcome(Messages.Reader from) throws IOException, GeneralSecurityException {
         return new Welcome(
                 from.getString(63),
@@ -406,6 +437,7 @@ final class Joining {
                         reader -> new Welcome.Pod(
                                 reader.getIncarnation(), reader.getList(16, address -> address.getString(300)))),
                 from.getString(TEXT_MAX),
+                secret(from.getBytes(Secret.BYTES)),
                 KeyFiles.parse(from.getBytes(CERTIFICATE_BYTES_MAX)),
                 KeyFiles.parse(from.getBytes(CERTIFICATE_BYTES_MAX)),
                 Recertifying.counting(Recertifying.read(from)));

@@ -27,6 +27,7 @@ import dev.wormhole.namespace.Command;
 import dev.wormhole.namespace.PodRecord;
 import dev.wormhole.namespace.PodSettings;
 import dev.wormhole.namespace.Reforming;
+import dev.wormhole.seal.Secret;
 import dev.wormhole.security.Authority;
 import dev.wormhole.security.JoinToken;
 import dev.wormhole.security.KeyFiles;
@@ -149,10 +150,15 @@ final class Pod {
         closeLater(StoreLock.acquire(store));
         closeLater(ControlServer.start(store, new ControlCommands(this).handlers()));
         var volume = new DiskVolume(store);
-        var keys = new KeyFiles(store);
         var intent = start.intent();
         Transition.finish(store, volume);
         var header = StoreHeader.read(volume);
+        if (header.isEmpty() && intent.isEmpty())
+            throw new IOException("the store " + store + " belongs to no network; make one with: wormhole create, or"
+                    + " join one with: wormhole join");
+        var plainKeys = new KeyFiles(store);
+        var key = AtRest.open(config.storage(), plainKeys, header.isPresent(), start);
+        var keys = AtRest.keys(plainKeys, key);
         String founded = null;
         List<Joining.Welcome.Pod> met = List.of();
         var addresses = addresses();
@@ -161,24 +167,28 @@ final class Pod {
         PodSettings settings = settings(addresses);
         checkPorts();
         if (header.isEmpty()) {
-            if (intent.isEmpty())
-                throw new IOException(
-                        "the store " + store + " belongs to no network; make one with: wormhole create, or"
-                                + " join one with: wormhole join");
-            switch (intent.get()) {
+            switch (intent.orElseThrow()) {
                 case StartIntent.Create(var network, var toml) -> {
                     founded = toml;
                     var made = new StoreHeader(
                             network, UUID.randomUUID(), 1, new Incarnation(1), new SecureRandom().nextLong(), 0, 0);
                     makeAuthority(keys, made);
+                    if (key.isPresent()) keys.writeNetworkKey(Secret.make(new SecureRandom()));
                     IdSource.create(volume, made.incarnation());
                     made.write(volume);
                     header = Optional.of(made);
                 }
                 case StartIntent.Join(var address, var token) -> {
                     doing("asking " + address + " to be admitted");
-                    var welcome =
-                            Joining.ask(keys, HostPort.parse(address).toString(), token(token), settings, this::doing);
+                    var welcome = Joining.ask(
+                            keys,
+                            HostPort.parse(address).toString(),
+                            token(token),
+                            settings,
+                            key.isPresent(),
+                            this::doing);
+                    if (welcome.networkKey().isPresent())
+                        keys.writeNetworkKey(welcome.networkKey().get());
                     keys.write(welcome.certificate(), welcome.authority());
                     keys.writeTrusted(welcome.counting());
                     var made = new StoreHeader(
@@ -202,7 +212,7 @@ final class Pod {
             founded = toml; // founding was interrupted: it goes on, the log tells what is done
         } else {
             var moved =
-                    changeGeneration(new Reformer(store, volume, header.get(), this::doing), keys, header.get(), start);
+                    changeGeneration(new Reformer(store, volume, header.get(), key, this::doing), keys, header.get(), start);
             if (moved.isPresent()) {
                 header = Optional.of(moved.get().header());
                 met = moved.get().pods();
@@ -211,7 +221,7 @@ final class Pod {
         var secure = Secure.open(keys, header.get());
         var known = header.get().started();
         known.write(volume);
-        run(known, volume, secure, settings, founded, met);
+        run(known, volume, secure, key, settings, founded, met);
         start.intentDone();
         var heap = new IdleHeap();
         closeLater(heap);
@@ -261,6 +271,7 @@ final class Pod {
             StoreHeader header,
             DiskVolume volume,
             Secure secure,
+            Optional<Secret> key,
             PodSettings settings,
             @Nullable String founded,
             List<Joining.Welcome.Pod> met)
@@ -280,7 +291,8 @@ final class Pod {
                         config.storage().keepFree().bytes(volume.totalBytes())),
                 damaged::offer,
                 maintenance,
-                new SecureRandom());
+                new SecureRandom(),
+                key);
         closeLater(slices);
         var table = RocksTable.open(store.resolve("tables"), RocksTable.Memory.SMALL);
         closeLater(table);
@@ -303,6 +315,7 @@ final class Pod {
                 header.startCount(),
                 header.generation(),
                 table,
+                new LogSeal(secure.files().networkKey()),
                 peers,
                 cluster,
                 config.disconnected().after(),

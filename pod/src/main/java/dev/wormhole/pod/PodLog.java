@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.pod;
 
+import dev.wormhole.consensus.Appended;
 import dev.wormhole.consensus.Applier;
 import dev.wormhole.consensus.NotLeaderException;
 import dev.wormhole.consensus.Position;
@@ -20,6 +21,7 @@ import dev.wormhole.namespace.Outcome;
 import dev.wormhole.namespace.Proposer;
 import dev.wormhole.namespace.SessionId;
 import dev.wormhole.namespace.Table;
+import dev.wormhole.seal.Secret;
 import dev.wormhole.transfer.Messages;
 import dev.wormhole.transfer.PeerRefused;
 import dev.wormhole.transfer.Peers;
@@ -77,6 +79,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private final long generation;
     private final RocksTable rocks;
     private final PositionedTable table;
+    private final LogSeal seal;
     private final Namespace namespace;
     private final Peers peers;
     private final ClusterView cluster;
@@ -109,6 +112,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
     private volatile boolean sessionRefused;
 
     /**
+     * @param seal of rows and entries
      * @param startCount this start of the store: names the session
      * @param disconnectedAfter without a leader for so long
      * @param fatal told once when this pod cannot go on, with the reason
@@ -118,6 +122,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
             long startCount,
             long generation,
             RocksTable rocks,
+            LogSeal seal,
             Peers peers,
             ClusterView cluster,
             Duration disconnectedAfter,
@@ -127,7 +132,8 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         this.generation = generation;
         this.rocks = rocks;
         this.table = new PositionedTable(rocks);
-        this.namespace = new Namespace(table, generation, NAMESPACE_CACHE_BYTES);
+        this.seal = seal;
+        this.namespace = new Namespace(seal.table(table), generation, NAMESPACE_CACHE_BYTES);
         this.peers = peers;
         this.cluster = cluster;
         this.fatal = fatal;
@@ -149,6 +155,11 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         server.handle(Calls.TOLD, visibility::heard);
         server.handle(Calls.COMMITTED, this::heardCommitted);
         sender.start();
+    }
+
+    /** What seals names and log of this network, if anything; for those who join. */
+    Optional<Secret> networkKey() {
+        return seal.secret();
     }
 
     void listen(Listener listener) {
@@ -495,10 +506,15 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         try {
             byte[] stamped = entry.clone();
             Entry.stampLeader(stamped, nowNanos());
-            return raft().append(stamped);
+            return append(stamped);
         } catch (MalformedEntryException bug) {
             throw new IllegalStateException(bug);
         }
+    }
+
+    /** As the log of every pod keeps it. */
+    private CompletableFuture<Appended> append(byte[] entry) {
+        return raft().append(seal.seal(entry));
     }
 
     private CompletableFuture<byte[]> submitted(Request request) throws IOException {
@@ -507,7 +523,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         if (!isOf(request.caller(), Entry.decode(entry)))
             throw new PeerRefused(PeerRefused.WRONG_POD, "a pod speaks for itself alone");
         Entry.stampLeader(entry, nowNanos());
-        return raft().append(entry).handle((appended, failure) -> {
+        return append(entry).handle((appended, failure) -> {
             if (failure != null) throw new java.util.concurrent.CompletionException(refusal(failure));
             var caller = request.caller();
             return CommitNews.write(Messages.writer(), appended.position())
@@ -552,7 +568,7 @@ final class PodLog implements Metadata, Applier, AutoCloseable {
         Applied applied;
         try {
             table.at(term, index);
-            Entry entry = Entry.decode(bytes);
+            Entry entry = Entry.decode(seal.open(index, bytes));
             applied = namespace.apply(index, entry);
             if (entry.session() == null) noteRefusal(entry, applied);
             table.passed(term, index);

@@ -6,6 +6,8 @@ import dev.wormhole.consensus.RaftLog;
 import dev.wormhole.control.DaemonEntry;
 import dev.wormhole.control.DaemonStart;
 import dev.wormhole.control.StoreCheck;
+import dev.wormhole.security.KeyFiles;
+import dev.wormhole.security.StoreKey;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -59,8 +61,19 @@ public final class PodMain implements DaemonEntry {
     }
 
     @Override
-    public StoreCheck check(Path store, boolean bytes) throws IOException {
-        return StoreInspection.run(store, bytes);
+    public StoreCheck check(Path store, boolean bytes, Unlock unlock) throws IOException {
+        return StoreInspection.run(store, bytes, unlock);
+    }
+
+    @Override
+    public void changeLock(Path store, Unlock old, Unlock next) throws IOException {
+        var keys = new KeyFiles(store);
+        if (!StoreKey.exists(keys)) throw new IOException("the store " + store + " is not encrypted");
+        var key = StoreKey.open(keys, old.keyFile(), old.passphrase());
+        StoreKey.Lock lock = next.passphrase().isPresent()
+                ? new StoreKey.Lock.Passphrase(next.passphrase().get())
+                : next.keyFile().<StoreKey.Lock>map(StoreKey.Lock.File::new).orElseGet(() -> StoreKey.besides(keys));
+        StoreKey.wrap(keys, key, lock);
     }
 
     /** An absent peer is normal and told in our own words. */

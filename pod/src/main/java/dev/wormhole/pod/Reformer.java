@@ -14,10 +14,13 @@ import dev.wormhole.namespace.NamespaceView;
 import dev.wormhole.namespace.PodRecord;
 import dev.wormhole.namespace.PodSettings;
 import dev.wormhole.namespace.Reforming;
+import dev.wormhole.namespace.Table;
+import dev.wormhole.seal.Secret;
 import dev.wormhole.security.Authority;
 import dev.wormhole.security.Credentials;
 import dev.wormhole.security.JoinToken;
 import dev.wormhole.security.KeyFiles;
+import dev.wormhole.security.StoreKey;
 import dev.wormhole.security.Reformation;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -53,12 +56,15 @@ final class Reformer {
     private final Path store;
     private final DiskVolume volume;
     private final StoreHeader header;
+    private final Optional<Secret> key;
     private final Consumer<String> doing;
 
-    Reformer(Path store, DiskVolume volume, StoreHeader header, Consumer<String> doing) {
+    /** @param key of an encrypted store */
+    Reformer(Path store, DiskVolume volume, StoreHeader header, Optional<Secret> key, Consumer<String> doing) {
         this.store = store;
         this.volume = volume;
         this.header = header;
+        this.key = key;
         this.doing = doing;
     }
 
@@ -92,7 +98,7 @@ final class Reformer {
         try (var rocks = RocksTable.open(transition.folder().resolve(Transition.TABLES), RocksTable.Memory.SMALL)) {
             rocks.replaceWith(copy);
             Transition.removeTree(copy);
-            var state = new Replayed(rocks, header.generation());
+            var state = new Replayed(rocks, header.generation(), new LogSeal(keys.networkKey()));
             FormerLog.replay(store.resolve(Transition.LOG), group(header.networkId(), header.generation()), state);
             begin(keys, wanted, transition, generation, state, random.nextInt(GRANTS_SKIPPED));
             FormerLog.begin(
@@ -146,7 +152,7 @@ final class Reformer {
                         view.lastGranted() + GRANTS_SKIPPED + skipped,
                         word.encode(),
                         PodLog.nowNanos())
-                .apply(state.table);
+                .apply(state.rows);
         if (authority.isEmpty()) renewAuthority(keys, own, self.settings().name(), transition);
     }
 
@@ -169,7 +175,7 @@ final class Reformer {
         var now = InstantSource.system().instant();
         var authority = Authority.create(header.networkId(), header.networkName(), now);
         copy(keys.directory(), transition.folder().resolve(Transition.KEYS));
-        var made = new KeyFiles(transition.folder());
+        var made = AtRest.keys(new KeyFiles(transition.folder()), key);
         made.write(authority);
         made.writeTrusted(List.of(authority.certificate()));
         made.write(
@@ -217,8 +223,8 @@ final class Reformer {
         doing.accept("asking " + address + " to be admitted with this store");
         var folder = store.resolve(REJOIN);
         Files.createDirectories(folder);
-        var keys = new KeyFiles(folder);
-        var welcome = Joining.ask(keys, address, token, settings, doing);
+        var keys = AtRest.keys(new KeyFiles(folder), key);
+        var welcome = Joining.ask(keys, address, token, settings, key.isPresent(), doing);
         if (!welcome.networkId().equals(header.networkId()))
             throw new IOException("the pod at " + address + " is of another network, " + welcome.networkName()
                     + " (" + welcome.networkId() + "); the store is one of " + header.networkName() + " ("
@@ -228,6 +234,9 @@ final class Reformer {
                     + Reforming.number(welcome.generation()) + ", which this store has left behind");
         keys.write(welcome.certificate(), welcome.authority());
         keys.writeTrusted(welcome.counting());
+        if (welcome.networkKey().isPresent())
+            keys.writeNetworkKey(welcome.networkKey().get());
+        StoreKey.copy(new KeyFiles(store), keys.directory());
         var transition = empty();
         copy(keys.directory(), transition.folder().resolve(Transition.KEYS));
         transition.commit(
@@ -254,18 +263,22 @@ final class Reformer {
     private static final class Replayed implements Applier {
         final RocksTable rocks;
         final PodLog.PositionedTable table;
+        final LogSeal seal;
+        final Table rows;
         final Namespace namespace;
 
-        Replayed(RocksTable rocks, long generation) {
+        Replayed(RocksTable rocks, long generation, LogSeal seal) {
             this.rocks = rocks;
             this.table = new PodLog.PositionedTable(rocks);
-            this.namespace = new Namespace(table, generation, CACHE_BYTES);
+            this.seal = seal;
+            this.rows = seal.table(table);
+            this.namespace = new Namespace(rows, generation, CACHE_BYTES);
         }
 
         @Override
         public void apply(long term, long index, byte[] entry) {
             table.at(term, index);
-            var _ = namespace.apply(index, entry);
+            var _ = namespace.apply(index, seal.open(index, entry));
             table.passed(term, index);
         }
 

@@ -9,6 +9,7 @@ import dev.wormhole.content.SliceStore;
 import dev.wormhole.content.StoreHeader;
 import dev.wormhole.content.StoreLock;
 import dev.wormhole.content.UnchangedVolume;
+import dev.wormhole.control.DaemonEntry;
 import dev.wormhole.control.StoreCheck;
 import dev.wormhole.control.StoreFiles;
 import dev.wormhole.model.SliceId;
@@ -16,13 +17,18 @@ import dev.wormhole.namespace.Namespace;
 import dev.wormhole.namespace.NamespaceChecker;
 import dev.wormhole.namespace.NamespaceView;
 import dev.wormhole.namespace.SliceRecord;
+import dev.wormhole.namespace.Table;
 import dev.wormhole.placement.Custody;
+import dev.wormhole.seal.Secret;
+import dev.wormhole.security.KeyFiles;
+import dev.wormhole.security.StoreKey;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.random.RandomGenerator;
 
@@ -50,19 +56,26 @@ final class StoreInspection {
         this.slices = slices;
     }
 
-    static StoreCheck run(Path store, boolean bytes) throws IOException {
+    static StoreCheck run(Path store, boolean bytes, DaemonEntry.Unlock unlock) throws IOException {
         if (!Files.isDirectory(store)) throw new IOException("there is no store in " + store);
         var volume = new UnchangedVolume(new DiskVolume(store));
         var header = StoreHeader.read(volume)
                 .orElseThrow(() -> new IOException("the store " + store + " belongs to no network: nothing to check"));
+        var plain = new KeyFiles(store);
+        Optional<Secret> key = StoreKey.exists(plain)
+                ? Optional.of(StoreKey.open(plain, unlock.keyFile(), unlock.passphrase()))
+                : Optional.empty();
+        var names = AtRest.keys(plain, key).networkKey();
         boolean inOrder = !Files.exists(StoreFiles.pidFile(store));
         Set<SliceId> damaged = new LinkedHashSet<>();
         // Nothing is written, so limits, reserve and chance are of no matter, and nothing is to be maintained.
         var config = new SliceStore.Config(Long.MAX_VALUE, 0, 0, 0, 64 << 20, 64);
         try (var _ = StoreLock.acquire(store);
-                var table = RocksTable.openForReading(store.resolve("tables"), RocksTable.Memory.SMALL);
-                var slices = SliceStore.open(volume, config, damaged::add, _ -> {}, RandomGenerator.getDefault())) {
-            if (table.position().equals(Position.NONE))
+                var rocks = RocksTable.openForReading(store.resolve("tables"), RocksTable.Memory.SMALL);
+                var slices =
+                        SliceStore.open(volume, config, damaged::add, _ -> {}, RandomGenerator.getDefault(), key)) {
+            Table table = new LogSeal(names).table(rocks);
+            if (rocks.position().equals(Position.NONE))
                 throw new IOException("the store " + store + " has applied nothing of its network's log yet");
             var view = new Namespace(table, header.generation(), CACHE_BYTES).view();
             var inspection = new StoreInspection(header, inOrder, view, slices);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.security;
 
+import dev.wormhole.seal.Secret;
+import dev.wormhole.seal.SyntheticSeal;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -34,12 +36,14 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Keys and certificates in a pod's store, as PEM: {@code keys/pod.key}, {@code pod.pub}, {@code pod.crt} (with the authority
- * that issued it), {@code authority.crt} (those that count), and on an administrator's pod {@code authority.key}. What must
- * fit together stands in one file. The directory is 0700 and each file 0600; a key that others can read is refused. Each file is written whole and synced, and replaces its predecessor in one step. One
- * process at a time, which the store's lock sees to.
+ * that issued it), {@code authority.crt} (those that count), on an administrator's pod {@code authority.key}, and
+ * {@code network.key} in a network whose names are sealed. What must fit together stands in one file. In an encrypted store
+ * what is secret is sealed too. The directory is 0700 and each file 0600; a key that others can read is refused. Each file is
+ * written whole and synced, and replaces its predecessor in one step. One process at a time, which the store's lock sees to.
  */
 public final class KeyFiles {
     private static final String KEY = "pod.key";
@@ -56,15 +60,32 @@ public final class KeyFiles {
     private static final Set<PosixFilePermission> OWNER_FILE =
             EnumSet.of(PosixFilePermission.OWNER_READ, PosixFilePermission.OWNER_WRITE);
 
+    private static final String NETWORK_KEY = "network.key";
+    private static final String SEALED = "WORMHOLE SEALED KEY";
+
+    private static final Set<PosixFilePermission> OWNER = EnumSet.of(
+            PosixFilePermission.OWNER_READ, PosixFilePermission.OWNER_WRITE, PosixFilePermission.OWNER_EXECUTE);
+
     private static final Pattern BEGIN = Pattern.compile("-----BEGIN ([A-Z ]{1,40})-----");
 
     private final Path store;
     private final Path directory;
+    private final @Nullable SyntheticSeal seal;
 
     /** @param store the pod's store; nothing is made there before something is written */
     public KeyFiles(Path store) {
+        this(store, null);
+    }
+
+    private KeyFiles(Path store, @Nullable SyntheticSeal seal) {
         this.store = store;
+        this.seal = seal;
         directory = store.resolve("keys");
+    }
+
+    /** The same files, of an encrypted store: what is secret in them is sealed with its key. */
+    public KeyFiles sealedWith(Secret key) {
+        return new KeyFiles(store, new SyntheticSeal(key, "wormhole keys 1"));
     }
 
     public Path directory() {
@@ -85,7 +106,7 @@ public final class KeyFiles {
             }
         }
         var made = Keys.generate();
-        write(KEY, "PRIVATE KEY", made.getPrivate().getEncoded());
+        writeSecret(KEY, toPem("PRIVATE KEY", made.getPrivate().getEncoded()));
         write(PUBLIC, "PUBLIC KEY", made.getPublic().getEncoded());
         return made;
     }
@@ -122,12 +143,12 @@ public final class KeyFiles {
 
     /** Durable when this returns. */
     public void write(Authority authority) throws IOException {
-        write(AUTHORITY_KEY, pem(authority));
+        writeSecret(AUTHORITY_KEY, pem(authority));
     }
 
     /** An authority that the network is about to be asked to trust, durable when this returns. */
     public void writeNext(Authority authority) throws IOException {
-        write(NEXT_KEY, pem(authority));
+        writeSecret(NEXT_KEY, pem(authority));
     }
 
     /** The last one that was written with {@link #writeNext} and neither took its place nor was forgotten. */
@@ -166,7 +187,7 @@ public final class KeyFiles {
         if (!exists(file)) return Optional.empty();
         try {
             var key = privateKey(file);
-            var own = all(file, "CERTIFICATE");
+            var own = allFromPem(secret(file), "CERTIFICATE");
             if (own.isEmpty())
                 return Optional.of(Authority.of(key, certificates(AUTHORITY).getFirst()));
             return Optional.of(Authority.of(
@@ -188,6 +209,39 @@ public final class KeyFiles {
         return toPem("PRIVATE KEY", authority.key().getEncoded())
                 + pem(authority.certificate())
                 + (authority.link().isPresent() ? pem(authority.link().get()) : "");
+    }
+
+    /** The secret that seals names and log of the network; durable when this returns. */
+    public void writeNetworkKey(Secret secret) throws IOException {
+        writeSecret(NETWORK_KEY, toPem("WORMHOLE NETWORK KEY", secret.bytes()));
+    }
+
+    /** Empty in a network whose names are not sealed. */
+    public Optional<Secret> networkKey() throws IOException {
+        if (!exists(NETWORK_KEY)) return Optional.empty();
+        try {
+            return Optional.of(Secret.of(one(secret(NETWORK_KEY), "WORMHOLE NETWORK KEY")));
+        } catch (GeneralSecurityException | IllegalArgumentException e) {
+            throw unusable(NETWORK_KEY, new GeneralSecurityException(e.getMessage(), e));
+        }
+    }
+
+    private void writeSecret(String file, String pem) throws IOException {
+        if (seal == null) write(file, pem);
+        else write(file, SEALED, seal.seal(context(file), pem.getBytes(StandardCharsets.US_ASCII)));
+    }
+
+    /** The text of a file that its owner alone may read. */
+    private String secret(String file) throws IOException, GeneralSecurityException {
+        requirePrivate(directory.resolve(file));
+        if (seal == null) return text(file);
+        var opened = seal.open(context(file), pem(file, SEALED));
+        if (opened == null) throw new GeneralSecurityException("it is sealed with another key, or was changed");
+        return new String(opened, StandardCharsets.US_ASCII);
+    }
+
+    private static byte[] context(String file) {
+        return file.getBytes(StandardCharsets.US_ASCII);
     }
 
     static void checkPair(PrivateKey key, PublicKey open) throws GeneralSecurityException {
@@ -217,15 +271,22 @@ public final class KeyFiles {
     }
 
     private PrivateKey privateKey(String file) throws IOException, GeneralSecurityException {
-        var open = Files.getPosixFilePermissions(directory.resolve(file), LinkOption.NOFOLLOW_LINKS);
-        if (!OWNER_FILE.containsAll(open))
-            throw new IOException("the key " + directory.resolve(file) + " is readable by others ("
-                    + PosixFilePermissions.toString(open) + "); if nobody else has read it: chmod 600 "
-                    + directory.resolve(file));
-        return KeyFactory.getInstance("EC").generatePrivate(new PKCS8EncodedKeySpec(pem(file, "PRIVATE KEY")));
+        return KeyFactory.getInstance("EC").generatePrivate(new PKCS8EncodedKeySpec(one(secret(file), "PRIVATE KEY")));
     }
 
-    private boolean exists(String file) {
+    static void requirePrivate(Path key) throws IOException {
+        var open = Files.getPosixFilePermissions(key, LinkOption.NOFOLLOW_LINKS);
+        if (!OWNER.containsAll(open)) // disks without permissions of their own say that the owner may run it
+        throw new IOException("the key " + key + " is readable by others (" + PosixFilePermissions.toString(open)
+                + "); if nobody else has read it: chmod 600 " + key);
+    }
+
+    boolean isOfKind(String file, String kind) throws IOException {
+        return Files.readString(directory.resolve(file), StandardCharsets.ISO_8859_1)
+                .startsWith("-----BEGIN " + kind + "-----");
+    }
+
+    boolean exists(String file) {
         return Files.exists(directory.resolve(file), LinkOption.NOFOLLOW_LINKS);
     }
 
@@ -236,19 +297,27 @@ public final class KeyFiles {
                 why);
     }
 
-    /** The one block of that kind. */
-    private byte[] pem(String file, String kind) throws IOException, GeneralSecurityException {
-        var all = all(file, kind);
+    /** The one block of that kind in a file. */
+    byte[] pem(String file, String kind) throws IOException, GeneralSecurityException {
+        return one(text(file), kind);
+    }
+
+    private static byte[] one(String text, String kind) throws GeneralSecurityException {
+        var all = allFromPem(text, kind);
         if (all.size() != 1)
             throw new GeneralSecurityException("it is no PEM of a " + kind.toLowerCase(java.util.Locale.ROOT));
         return all.getFirst();
     }
 
     private List<byte[]> all(String file, String kind) throws IOException, GeneralSecurityException {
+        return allFromPem(text(file), kind);
+    }
+
+    private String text(String file) throws IOException, GeneralSecurityException {
         var path = directory.resolve(file);
         try {
             if (Files.size(path) > FILE_BYTES_MAX) throw new GeneralSecurityException("too large");
-            return allFromPem(Files.readString(path, StandardCharsets.US_ASCII), kind);
+            return Files.readString(path, StandardCharsets.US_ASCII);
         } catch (NoSuchFileException e) {
             throw new GeneralSecurityException(path.getFileName() + " is missing", e);
         } catch (java.nio.charset.CharacterCodingException e) {
@@ -292,12 +361,36 @@ public final class KeyFiles {
         return "-----BEGIN " + kind + "-----\n" + lines + "\n-----END " + kind + "-----\n";
     }
 
-    private void write(String file, String kind, byte[] bytes) throws IOException {
+    void write(String file, String kind, byte[] bytes) throws IOException {
         write(file, toPem(kind, bytes));
     }
 
-    /** One at a time: a command and the fetching of the authority's key may want the same file. */
-    private synchronized void write(String file, String pem) throws IOException {
+    private void write(String file, String pem) throws IOException {
+        writeText(directory.resolve(file), pem);
+    }
+
+    /**
+     * Whole and synced, for its owner alone; in the folder of keys, which is made, or another, which is there. One at a time: a
+     * command and the fetching of the authority's key may want the same file.
+     */
+    synchronized void writeText(Path target, String content) throws IOException {
+        if (directory.equals(target.getParent())) makeDirectory();
+        var temporary = target.resolveSibling(target.getFileName() + ".new");
+        Files.deleteIfExists(temporary);
+        try (var channel = FileChannel.open(
+                temporary,
+                Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
+                PosixFilePermissions.asFileAttribute(OWNER_FILE))) {
+            var text = ByteBuffer.wrap(content.getBytes(StandardCharsets.US_ASCII));
+            while (text.hasRemaining()) channel.write(text);
+            channel.force(true);
+        }
+        Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
+        var folder = target.getParent();
+        if (folder != null) sync(folder);
+    }
+
+    private void makeDirectory() throws IOException {
         try {
             Files.createDirectory(
                     directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
@@ -305,18 +398,6 @@ public final class KeyFiles {
         } catch (FileAlreadyExistsException there) {
             Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwx------"));
         }
-        var temporary = directory.resolve(file + ".new");
-        Files.deleteIfExists(temporary);
-        try (var channel = FileChannel.open(
-                temporary,
-                Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
-                PosixFilePermissions.asFileAttribute(OWNER_FILE))) {
-            var text = ByteBuffer.wrap(pem.getBytes(StandardCharsets.US_ASCII));
-            while (text.hasRemaining()) channel.write(text);
-            channel.force(true);
-        }
-        Files.move(temporary, directory.resolve(file), StandardCopyOption.ATOMIC_MOVE);
-        sync(directory);
     }
 
     private static void sync(Path folder) throws IOException {

@@ -76,7 +76,7 @@ class CliTest {
         return new Ran(code, out.toString(), told.isEmpty() ? "" : told + "\n");
     }
 
-    private Process launch(Path podToml, Path output) throws IOException {
+    private Process launch(Path podToml, Path output, java.util.Optional<String> passphrase) throws IOException {
         var process = new ProcessBuilder(
                         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                         "-XX:+UseSerialGC",
