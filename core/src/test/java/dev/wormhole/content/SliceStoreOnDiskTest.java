@@ -206,12 +206,7 @@ final class SliceStoreOnDiskTest {
         boolean sealed = arguments.length > 2;
         int[] lengths = sealed ? SEALED_LENGTHS : SAMPLE_LENGTHS;
         try (var store = SliceStore.open(
-                volume,
-                CONFIG,
-                slice -> {},
-                Runnable::run,
-                new Random(1),
-                sealed ? SAMPLE_KEY : Optional.empty())) {
+                volume, CONFIG, slice -> {}, Runnable::run, new Random(1), sealed ? SAMPLE_KEY : Optional.empty())) {
             for (int i = 0; i < lengths.length; i++) {
                 int hint = sealed && i == 3 ? SliceStore.PACKED_SLICE_BYTES_MAX + 1 : 0;
                 SliceStoreTest.put(store, SliceStoreTest.id(i + 1), sample(i, lengths[i]), hint);

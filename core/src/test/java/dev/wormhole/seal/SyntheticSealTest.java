@@ -44,13 +44,15 @@ final class SyntheticSealTest {
             byte[] sealed = SEAL.seal(bytes("here"), text);
             assertThat(SEAL.open(bytes("here"), sealed)).isEqualTo(text);
             assertThat(SEAL.open(bytes("there"), sealed)).isNull();
-            assertThat(new SyntheticSeal(secret(), "another").open(bytes("here"), sealed)).isNull();
+            assertThat(new SyntheticSeal(secret(), "another").open(bytes("here"), sealed))
+                    .isNull();
             for (int at = 0; at < sealed.length; at += 1 + sealed.length / 50) {
                 byte[] changed = sealed.clone();
                 changed[at] ^= (byte) (1 << random.nextInt(8));
                 assertThat(SEAL.open(bytes("here"), changed)).isNull();
             }
-            assertThat(SEAL.open(bytes("here"), Arrays.copyOf(sealed, sealed.length - 1))).isNull();
+            assertThat(SEAL.open(bytes("here"), Arrays.copyOf(sealed, sealed.length - 1)))
+                    .isNull();
         }
         assertThat(SEAL.open(bytes("here"), new byte[3])).isNull();
         // context and text do not run into each other

@@ -126,8 +126,9 @@ final class StoreKeyTest {
     @Test
     void aBoxOfAReleasedVersionIsOpened() throws GeneralSecurityException {
         byte[] box = HexFormat.of()
-                .parseHex("010f0803ddd7167da81ea652d93872b03e21bd0c61008f7bc923029355548659ce812f25c696566c6918fa90768e0103"
-                        + "095b7015545d8c12a48575e8327da97293c52a0120bc9181d3ed87512f437eb6");
+                .parseHex(
+                        "010f0803ddd7167da81ea652d93872b03e21bd0c61008f7bc923029355548659ce812f25c696566c6918fa90768e0103"
+                                + "095b7015545d8c12a48575e8327da97293c52a0120bc9181d3ed87512f437eb6");
         assertThat(PassphraseBox.open("correct horse", box).map(HexFormat.of()::formatHex))
                 .contains("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
     }
