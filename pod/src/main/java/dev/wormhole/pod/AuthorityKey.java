@@ -71,7 +71,7 @@ final class AuthorityKey implements AutoCloseable {
     }
 
     /** This pod holds it from now on; on disk when this returns. */
-    synchronized void hold(Authority authority) throws IOException {
+    void hold(Authority authority) throws IOException {
         secure.files().write(authority);
         held = authority;
     }

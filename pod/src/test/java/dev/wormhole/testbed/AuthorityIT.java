@@ -244,7 +244,9 @@ final class AuthorityIT {
         Files.delete(on(2).store.resolve("keys/authority.key")); // the second one cannot help itself
         await("all certificates have expired", 20, () -> System.currentTimeMillis() > slept + 11_000);
         var ups = bed.machines.stream()
-                .map(machine -> CompletableFuture.supplyAsync(() -> machine.wormhole("up", machine.name), task -> Thread.ofPlatform().start(task)))
+                .map(machine -> CompletableFuture.supplyAsync(
+                        () -> machine.wormhole("up", machine.name),
+                        task -> Thread.ofPlatform().start(task)))
                 .toList();
         for (var name : List.of("pod-2", "pod-3"))
             await(name + " is let back", 60, () -> ask(1, "approve", name).status() == 0);
