@@ -122,7 +122,9 @@ final class PosixIT {
                     RocksDB db = RocksDB.open(options, store)) {
                 for (int i = 0; i < written; i++) {
                     value[7] = (byte) i;
-                    assertThat(db.get(key(i))).as("turn " + turn + ", record " + i).isEqualTo(value);
+                    assertThat(db.get(key(i)))
+                            .as("turn " + turn + ", record " + i)
+                            .isEqualTo(value);
                 }
                 for (int until = written + 1_500; written < until; written++) {
                     value[7] = (byte) written;
