@@ -4,6 +4,7 @@ package dev.wormhole.testbed;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -14,6 +15,10 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.Timeout;
+import org.rocksdb.Options;
+import org.rocksdb.RocksDB;
+import org.rocksdb.RocksDBException;
+import org.rocksdb.WriteOptions;
 
 /** What programs on one pod do, as programs on another see it, by the kernels of both. */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
@@ -101,6 +106,71 @@ final class PosixIT {
                 old
                 appended
                 free""");
+    }
+
+    /** As a database with a log, tables and a lock file does it. */
+    @Test
+    void aRocksDbStoreIsUsedOnTwoPodsInTurn() throws RocksDBException {
+        RocksDB.loadLibrary();
+        byte[] value = new byte[300];
+        int written = 0;
+        for (int turn = 0; turn < 4; turn++) {
+            String store = folder(1 + turn % 2).resolve("rocks").toString();
+            try (var options = new Options().setCreateIfMissing(turn == 0).setWriteBufferSize(256 << 10);
+                    var synced = new WriteOptions().setSync(true);
+                    var plain = new WriteOptions();
+                    RocksDB db = RocksDB.open(options, store)) {
+                for (int i = 0; i < written; i++) {
+                    value[7] = (byte) i;
+                    assertThat(db.get(key(i)))
+                            .as("turn " + turn + ", record " + i)
+                            .isEqualTo(value);
+                }
+                for (int until = written + 1_500; written < until; written++) {
+                    value[7] = (byte) written;
+                    db.put(written % 300 == 0 ? synced : plain, key(written), value);
+                }
+                if (turn == 2) db.compactRange();
+            }
+        }
+    }
+
+    private static byte[] key(int i) {
+        return ("record " + i).getBytes(StandardCharsets.US_ASCII);
+    }
+
+    /** As LMDB does it: written with pwrite, read through a mapping by several processes; what was synced survives a kill. */
+    @Test
+    void aMappedFileShowsWhatIsWrittenAndKeepsWhatWasSynced() throws IOException {
+        assertThat(script("mapped", """
+                cat > $A/../mapped.py <<'P'
+                import mmap, os, signal, sys
+                path, size = sys.argv[1], 1 << 20
+                fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+                if os.fstat(fd).st_size < size: os.ftruncate(fd, size)
+                shown = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
+                if sys.argv[2] == "read":
+                    n = int.from_bytes(shown[:8], "little")
+                    assert all(shown[p * 4096] == p % 251 for p in range(1, n + 1))
+                    print(n)
+                    sys.exit()
+                r, w = os.pipe()
+                first = int.from_bytes(shown[:8], "little")
+                child = os.fork()
+                for n in range(first + 1, first + 41):
+                    if child == 0:  # writes a page, syncs it, and then the number of pages
+                        os.pwrite(fd, bytes([n % 251]) * 4096, n * 4096); os.fdatasync(fd)
+                        os.pwrite(fd, n.to_bytes(8, "little"), 0); os.fdatasync(fd)
+                        os.write(w, b".")
+                    else:
+                        os.read(r, 1)
+                        assert int.from_bytes(shown[:8], "little") >= n and shown[n * 4096 + 4095] == n % 251
+                if child == 0: signal.pause()
+                os.kill(child, signal.SIGKILL); os.waitpid(child, 0)
+                P
+                python3 $A/../mapped.py $A/f write; python3 $B/../mapped.py $B/f read
+                python3 $B/../mapped.py $B/f write; python3 $A/../mapped.py $A/f read
+                """)).isEqualTo("40\n80");
     }
 
     @Test

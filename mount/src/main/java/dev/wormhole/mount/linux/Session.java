@@ -37,7 +37,7 @@ import org.jspecify.annotations.Nullable;
  * WRITE holds its reader back, as writing waits for no commit.
  *
  * <p>There are no more readers than cores: the kernel wakes them in turn, so that of many each is cold when its turn comes (with
- * two cores and four readers a statx took 38 to 51 µs, with two 15 to 21).
+ * two cores and four readers a statx took 36 to 51 µs, with two 15 to 21).
  */
 final class Session {
     private static final int WAITING_READERS_MAX = 2;
