@@ -82,9 +82,10 @@ final class FormerSlices {
         for (SliceId slice : slices) if (view.slice(slice) != null) known.add(slice);
         if (known.isEmpty()) return;
         known.forEach(slices::remove);
-        LOG.log(Level.INFO, "{0} slices of a generation that ended are copies of this one; {1} it does not know, they stay", new Object[] {
-            known.size(), slices.size()
-        });
+        LOG.log(
+                Level.INFO,
+                "{0} slices of a generation that ended are copies of this one; {1} it does not know, they stay",
+                new Object[] {known.size(), slices.size()});
         try {
             write(list, slices);
         } catch (IOException failure) {

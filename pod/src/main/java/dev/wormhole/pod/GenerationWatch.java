@@ -204,7 +204,8 @@ final class GenerationWatch implements AutoCloseable {
 
     /** Shows what this pod knows, and hears what the other does. @return whether somebody answered */
     private boolean ask(String address) throws InterruptedException {
-        try (var stranger = new Peers(Joining.strangers(Optional.empty()), Identity::stranger, () -> 0L, Peers.Limits.DEFAULT)) {
+        try (var stranger =
+                new Peers(Joining.strangers(Optional.empty()), Identity::stranger, () -> 0L, Peers.Limits.DEFAULT)) {
             var reply = stranger.callAddress(
                             address,
                             Calls.GENERATION,
