@@ -75,13 +75,8 @@ class StoreFuzzTest {
             var data = new byte[length];
             java.util.Arrays.fill(data, (byte) i);
             pack.put(data);
-            PackFormat.putRecordEnd(
-                    pack,
-                    start,
-                    new SliceId(i),
-                    length,
-                    new int[] {Checksums.tag(new SliceId(i), 0, data, 0, length)},
-                    salt);
+            Checksums.putTrailer(pack, Checksums.tag(new SliceId(i), 0, data, 0, length));
+            PackFormat.putRecordEnd(pack, start, new SliceId(i), length, salt);
         }
         var whole = new byte[pack.position()];
         pack.flip().get(whole);
@@ -89,7 +84,7 @@ class StoreFuzzTest {
             var volume = new CrashingVolume(1 << 20);
             AtomicFile.write(volume, "pack", ByteBuffer.wrap(bytes));
             try (var file = volume.open("pack")) {
-                PackFormat.scan(file, 0, bytes.length, salt, new PackFormat.Found() {
+                PackFormat.scan(file, 0, bytes.length, salt, null, new PackFormat.Found() {
                     @Override
                     public void whole(SliceId slice, int offset, int length) {
                         if (slice.value() < 1 || slice.value() > 5 || length != 90 * slice.value())
