@@ -486,7 +486,9 @@ final class MembershipCommands {
                 var former = Rejoining.former(host, host.absolute(options.store));
                 if (former.isPresent()) {
                     var opening = options.passphrase.of(
-                            host, former.get().name(), former.get().config().pod().store());
+                            host,
+                            former.get().name(),
+                            former.get().config().pod().store());
                     Rejoining.run(host, former.get(), parsed.toString(), invitation, opening);
                     say("pod " + former.get().name() + " is in the network again, with what its store has");
                     return ExitCode.OK;

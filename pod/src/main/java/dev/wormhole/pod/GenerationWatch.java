@@ -90,7 +90,8 @@ final class GenerationWatch implements AutoCloseable {
 
     private void heard(List<byte[]> shown) {
         if (shown.isEmpty()) return;
-        var judged = Superseded.judge(shown, header.networkId(), header.generation(), header.incarnation(), authorities.get());
+        var judged = Superseded.judge(
+                shown, header.networkId(), header.generation(), header.incarnation(), authorities.get());
         if (judged.isPresent()) {
             if (told.compareAndSet(false, true)) superseded.accept(judged.get());
         } else noteRival(shown);

@@ -211,8 +211,8 @@ final class Pod {
         } else if (intent.orElse(null) instanceof StartIntent.Create(var _, var toml)) {
             founded = toml; // founding was interrupted: it goes on, the log tells what is done
         } else {
-            var moved =
-                    changeGeneration(new Reformer(store, volume, header.get(), key, this::doing), keys, header.get(), start);
+            var moved = changeGeneration(
+                    new Reformer(store, volume, header.get(), key, this::doing), keys, header.get(), start);
             if (moved.isPresent()) {
                 header = Optional.of(moved.get().header());
                 met = moved.get().pods();
@@ -241,7 +241,9 @@ final class Pod {
             }
             case StartIntent.Rejoin(var address, var token) -> {
                 return Optional.of(once(
-                        start, () -> reformer.rejoin(HostPort.parse(address).toString(), token(token), settings(addresses()))));
+                        start,
+                        () -> reformer.rejoin(
+                                HostPort.parse(address).toString(), token(token), settings(addresses()))));
             }
             case null, default -> {}
         }

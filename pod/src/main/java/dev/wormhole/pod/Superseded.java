@@ -63,7 +63,8 @@ record Superseded(List<byte[]> shown, Reformation last, boolean takesAlong) {
         return last == null ? Optional.empty() : Optional.of(new Superseded(shown, last, along));
     }
 
-    private static Optional<Reformation> next(List<byte[]> shown, UUID network, long at, List<X509Certificate> authorities) {
+    private static Optional<Reformation> next(
+            List<byte[]> shown, UUID network, long at, List<X509Certificate> authorities) {
         for (var bytes : shown) {
             try {
                 var read = Reformation.decode(bytes);
@@ -99,7 +100,8 @@ record Superseded(List<byte[]> shown, Reformation last, boolean takesAlong) {
     }
 
     /** @throws IOException if the file is damaged: then nothing is known, and nothing may be served */
-    static Optional<Superseded> read(Path store, StoreHeader header, List<X509Certificate> authorities) throws IOException {
+    static Optional<Superseded> read(Path store, StoreHeader header, List<X509Certificate> authorities)
+            throws IOException {
         List<byte[]> shown;
         try {
             shown = decode(Files.readAllBytes(store.resolve(FILE)));

@@ -147,8 +147,7 @@ public record Reformation(
         if (!isSigned(shown.getPublicKey(), signed(), signature))
             throw new GeneralSecurityException(by + " did not sign it");
         if (authoritySignature.length == 0) return;
-        for (var authority : authorities)
-            if (isSigned(authority.getPublicKey(), signed(), authoritySignature)) return;
+        for (var authority : authorities) if (isSigned(authority.getPublicKey(), signed(), authoritySignature)) return;
         throw new GeneralSecurityException("the authority did not sign it");
     }
 

@@ -4,16 +4,16 @@ package dev.wormhole.security;
 import dev.wormhole.seal.Secret;
 import dev.wormhole.seal.SyntheticSeal;
 import java.io.IOException;
-import java.util.List;
-import java.nio.file.StandardCopyOption;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.security.GeneralSecurityException;
 import java.security.SecureRandom;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Optional;
 
 /**

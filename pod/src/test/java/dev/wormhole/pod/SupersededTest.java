@@ -151,12 +151,14 @@ final class SupersededTest {
     @Test
     void aPodRemembersItAndSaysWhatToDo() throws Exception {
         var header = new StoreHeader("net", NETWORK, 1, SELF, 1, 1, 0);
-        assertThat(Superseded.read(store, header, List.of(AUTHORITY.certificate()))).isEmpty();
+        assertThat(Superseded.read(store, header, List.of(AUTHORITY.certificate())))
+                .isEmpty();
         var judged = judge(word(1, SECOND_GENERATION, third(), Optional.empty(), THIRD)
                         .encode())
                 .orElseThrow();
         judged.write(store);
-        var read = Superseded.read(store, header, List.of(AUTHORITY.certificate())).orElseThrow();
+        var read =
+                Superseded.read(store, header, List.of(AUTHORITY.certificate())).orElseThrow();
         assertThat(read).isEqualTo(judged);
         assertThat(read.advice(store))
                 .contains(
