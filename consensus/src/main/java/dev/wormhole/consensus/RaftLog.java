@@ -485,10 +485,32 @@ public final class RaftLog implements AutoCloseable {
                 peers(voters, RaftPeerRole.FOLLOWER, priority),
                 peers(listeners, RaftPeerRole.LISTENER, priority));
         return finish(
-                "set members",
-                started(() -> running.server().setConfigurationAsync(request)),
-                settings.timing().membership(),
-                _ -> null);
+                        "set members",
+                        started(() -> running.server().setConfigurationAsync(request)),
+                        settings.timing().membership(),
+                        _ -> (Void) null)
+                .whenComplete((_, e) -> {
+                    if (e != null) stepDownIfDeaf(running);
+                });
+    }
+
+    /**
+     * When new members do not answer, Ratis ends its senders to all that it has not seen catch up as voters: those to old
+     * listeners too, and none of them comes back before there is another leader.
+     */
+    private void stepDownIfDeaf(Engine running) {
+        DivisionInfo info = running.division().getInfo();
+        if (closed.get() || !info.isLeader()) return;
+        RaftConfiguration configuration = running.division().getRaftConf();
+        Set<Incarnation> members = incarnations(members(configuration, RaftPeerRole.FOLLOWER));
+        members.addAll(incarnations(members(configuration, RaftPeerRole.LISTENER)));
+        members.remove(settings.self().incarnation());
+        for (Status.Follower follower : followers(info, 0)) members.remove(follower.incarnation());
+        if (members.isEmpty()) return;
+        LOG.warn("{}: sends to {} no more, after a change that failed; stepping down", selfId, members);
+        stepDown().whenComplete((_, e) -> {
+            if (e != null) LOG.info("{}: step down: {}", selfId, e.toString());
+        });
     }
 
     private static Set<Incarnation> incarnations(List<Member> members) {

@@ -146,6 +146,21 @@ class RaftNetworkTest {
         }
     }
 
+    @Test
+    void whoIsAddedAndDoesNotAnswerCutsNobodyOff() throws Exception {
+        try (Testbed bed = new Testbed(directory, true)) {
+            Node a = bed.node(1).start(Settings.Start.FOUND);
+            bed.leader();
+            Node b = bed.node(2).start(Settings.Start.JOIN);
+            bed.members(a.address(), b.address());
+            bed.assertSame(bed.append("with a listener"), List.of(a, b));
+            Node absent = bed.node(3);
+            assertThatThrownBy(() -> a.tell("members " + a.address() + " " + b.address() + "," + absent.address()))
+                    .hasMessageContaining("do not answer");
+            bed.assertSame(bed.append("the listener still hears of everything"), List.of(a, b));
+        }
+    }
+
     /**
      * All die, or the leader is cut off, at a random moment of a promotion or its opposite. Whatever was reached, the log
      * finds a leader again and takes entries, and the change can be repeated.

@@ -15,7 +15,6 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -23,52 +22,9 @@ import picocli.CommandLine.Parameters;
 
 /** The network's authority: whoever has its key decides who is a pod. */
 final class AuthorityCommands {
-    private static final int PASSPHRASE_CHARS_MIN = 8;
     private static final long FILE_BYTES_MAX = 16 << 10;
 
     private AuthorityCommands() {}
-
-    /** Never on a command line, where every user of the machine could read it. */
-    static final class PassphraseOption {
-        @Option(
-                names = "--passphrase-file",
-                paramLabel = "FILE",
-                description = "Take the passphrase from the first line of FILE, or of standard input for -, instead of"
-                        + " asking for it.")
-        @Nullable String file;
-
-        String get(Host host, boolean isNew) throws IOException {
-            String passphrase;
-            if (file != null) {
-                passphrase = file.equals("-") ? host.in().readLine() : firstLine(host.absolute(Path.of(file)));
-            } else {
-                var console = System.console();
-                if (console == null || !host.terminal())
-                    throw new CliException(
-                            ExitCode.USAGE, "there is no terminal to ask for the passphrase", "say --passphrase-file");
-                passphrase = typed(console, "Passphrase: ");
-                if (isNew && !typed(console, "Once more: ").equals(passphrase))
-                    throw new CliException(ExitCode.REFUSED, "the two are not the same", "nothing was done");
-            }
-            if (passphrase == null || passphrase.length() < PASSPHRASE_CHARS_MIN)
-                throw new CliException(
-                        ExitCode.USAGE,
-                        "a passphrase has at least " + PASSPHRASE_CHARS_MIN + " characters",
-                        isNew
-                                ? "several words that nobody guesses: whoever has the file can try as many as he likes"
-                                : "");
-            return passphrase;
-        }
-
-        private static String typed(java.io.Console console, String prompt) {
-            char[] typed = console.readPassword(prompt);
-            return typed == null ? "" : new String(typed);
-        }
-
-        private static String firstLine(Path file) throws IOException {
-            return read(file).lines().findFirst().orElse("");
-        }
-    }
 
     private static String read(Path file) throws IOException {
         if (Files.size(file) > FILE_BYTES_MAX)
@@ -141,7 +97,7 @@ final class AuthorityCommands {
         Target.Options options = new Target.Options();
 
         @Mixin
-        PassphraseOption passphrase = new PassphraseOption();
+        PassphraseOptions passphrase = new PassphraseOptions();
 
         @Parameters(paramLabel = "FILE", description = "It must not exist.")
         @SuppressWarnings("NullAway.Init") // picocli sets it
@@ -156,7 +112,7 @@ final class AuthorityCommands {
             var target = Target.find(host, options, null);
             var path = host.absolute(file);
             if (Files.exists(path)) throw exists(path, new FileAlreadyExistsException(path.toString()));
-            var secret = passphrase.get(host, true);
+            var secret = passphrase.choose(host);
             AuthorityApi.Exported made;
             try (var console = new Console(host)) {
                 made = Json.to(
@@ -201,7 +157,7 @@ final class AuthorityCommands {
         Target.Options options = new Target.Options();
 
         @Mixin
-        PassphraseOption passphrase = new PassphraseOption();
+        PassphraseOptions passphrase = new PassphraseOptions();
 
         @Parameters(paramLabel = "FILE", description = "As wormhole authority export wrote it.")
         @SuppressWarnings("NullAway.Init") // picocli sets it
@@ -215,7 +171,7 @@ final class AuthorityCommands {
         int run() throws IOException, ControlException {
             var target = Target.find(host, options, null);
             var text = read(host.absolute(file));
-            var secret = passphrase.get(host, false);
+            var secret = passphrase.existing(host, "Passphrase of the recovery file");
             AuthorityApi.Restored done;
             try (var console = new Console(host)) {
                 done = Json.to(

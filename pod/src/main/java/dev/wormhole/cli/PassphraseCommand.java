@@ -59,7 +59,7 @@ final class PassphraseCommand extends Action {
                         Optional.of(
                                 next == null
                                         ? new PassphraseOptions().choose(host)
-                                        : PassphraseOptions.firstLine(host, next)));
+                                        : PassphraseOptions.checkedNew(PassphraseOptions.firstLine(host, next))));
         ServiceLoader.load(DaemonEntry.class)
                 .findFirst()
                 .orElseThrow(() -> new IOException("this build has no daemon"))

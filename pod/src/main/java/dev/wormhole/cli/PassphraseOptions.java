@@ -13,30 +13,47 @@ import picocli.CommandLine.Option;
 
 /** Where a passphrase comes from: a file, standard input, or a person, who does not see it on the screen. */
 final class PassphraseOptions {
+    private static final int CHARS_MIN = 8;
+
     @Option(
             names = "--passphrase-file",
             paramLabel = "FILE",
-            description = "Read the passphrase of an encrypted store from the first line of FILE; - is standard input.")
+            description =
+                    "Read the passphrase from the first line of FILE, or of standard input for -, instead of asking for it.")
     @Nullable String file;
 
     private @Nullable String read;
 
     /** What opens a store, if it wants a passphrase. */
     Optional<String> of(Host host, String pod, Path store) {
-        if (!StoreFiles.wantsPassphrase(store)) return Optional.empty();
-        return Optional.of(checked(fromFile(host)
-                .or(() -> host.askSecret("Passphrase of pod " + pod))
-                .orElseThrow(() -> missing("the store of pod " + pod + " opens with a passphrase"))));
+        return StoreFiles.wantsPassphrase(store)
+                ? Optional.of(existing(host, "Passphrase of pod " + pod))
+                : Optional.empty();
+    }
+
+    /** One that is there already. */
+    String existing(Host host, String question) {
+        return checked(fromFile(host).or(() -> host.askSecret(question)).orElseThrow(PassphraseOptions::missing));
     }
 
     /** A new one, which a person has to say twice. */
     String choose(Host host) {
         var given = fromFile(host);
-        if (given.isPresent()) return checked(given.get());
-        var first = host.askSecret("New passphrase").orElseThrow(() -> missing("a new passphrase is needed"));
+        if (given.isPresent()) return checkedNew(given.get());
+        var first = host.askSecret("New passphrase").orElseThrow(PassphraseOptions::missing);
         var again = host.askSecret("The same again").orElse("");
         if (!first.equals(again)) throw new CliException(ExitCode.USAGE, "these were two different passphrases", "");
-        return checked(first);
+        return checkedNew(first);
+    }
+
+    /** Whoever has a key that is locked with it can try as many as he likes. */
+    static String checkedNew(String passphrase) {
+        if (passphrase.length() < CHARS_MIN)
+            throw new CliException(
+                    ExitCode.USAGE,
+                    "a passphrase has at least " + CHARS_MIN + " characters",
+                    "take several words that nobody guesses");
+        return checked(passphrase);
     }
 
     private Optional<String> fromFile(Host host) {
@@ -68,8 +85,8 @@ final class PassphraseOptions {
         return passphrase;
     }
 
-    private static CliException missing(String what) {
+    private static CliException missing() {
         return new CliException(
-                ExitCode.USAGE, what + ", and there is no terminal to ask at", "say --passphrase-file FILE");
+                ExitCode.USAGE, "there is no terminal to ask for the passphrase", "say --passphrase-file FILE");
     }
 }

@@ -56,6 +56,15 @@ final class AuthorityKey implements AutoCloseable {
         return now == null || newest != null && !is(now.certificate(), newest) ? Optional.empty() : Optional.of(now);
     }
 
+    /**
+     * The same where this pod lets others in: on an administrator's, and, where the network decides nothing, on whoever has the
+     * key. One that was an administrator's leaves it to those that are: nobody would see who waits there.
+     */
+    Optional<Authority> deciding() {
+        var administrator = log.view().administrators().contains(self);
+        return administrator || log.leader().isEmpty() || log.disconnected() ? get() : Optional.empty();
+    }
+
     /** The newest in the log, null before the first is written down. */
     @Nullable AuthorityRecord newest() {
         var all = log.view().authorities();

@@ -191,7 +191,7 @@ final class Joining {
         server.handle(
                 Calls.JOIN,
                 request -> {
-                    var authority = key.get();
+                    var authority = key.deciding();
                     return authority.isPresent()
                             ? admit(
                                     request,

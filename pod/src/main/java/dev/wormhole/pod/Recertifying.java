@@ -192,7 +192,7 @@ final class Recertifying {
 
     private byte[] renew(Request request) throws IOException, InterruptedException {
         log.barrier(); // somebody may have been removed, or the authority changed, just now
-        var authority = key.get();
+        var authority = key.deciding();
         if (authority.isEmpty()) throw new PeerRefused(Calls.NO_AUTHORITY, "this pod has no key of the authority");
         var caller = request.caller();
         if (caller == null || log.view().pod(caller) == null)
@@ -263,7 +263,7 @@ final class Recertifying {
      * What this pod knows must do then, and an administrator's word.
      */
     private byte[] letBack(Request request) throws IOException, InterruptedException {
-        var authority = key.get();
+        var authority = key.deciding();
         if (authority.isEmpty()) return Joining.forward(request, Calls.RETURN, log, peers);
         var asked = JoinRequest.decode(request.body());
         var podKey = verified(asked, authority.get(), request);

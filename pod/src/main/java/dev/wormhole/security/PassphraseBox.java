@@ -25,7 +25,7 @@ public final class PassphraseBox {
     private static final int R = 8;
     private static final int P = 3;
     /** A file that asks for more was not made here: the machine is not to choke on it. */
-    private static final int LOG2_N_MAX = 17;
+    private static final int LOG2_N_MIN = 10, LOG2_N_MAX = 16, P_MAX = 4;
 
     private static final int SALT_BYTES = 16;
     private static final int NONCE_BYTES = 12;
@@ -34,14 +34,18 @@ public final class PassphraseBox {
 
     private PassphraseBox() {}
 
-    public static byte[] seal(String passphrase, byte[] secret, SecureRandom random) {
+    public static byte[] seal(CharSequence passphrase, byte[] secret, SecureRandom random) {
+        return seal(passphrase, secret, random, LOG2_N);
+    }
+
+    static byte[] seal(CharSequence passphrase, byte[] secret, SecureRandom random, int log2N) {
         var box = ByteBuffer.allocate(HEAD_BYTES + NONCE_BYTES + secret.length + TAG_BYTES);
         var salt = new byte[SALT_BYTES];
         var nonce = new byte[NONCE_BYTES];
         random.nextBytes(salt);
         random.nextBytes(nonce);
         box.put((byte) 1)
-                .put((byte) LOG2_N)
+                .put((byte) log2N)
                 .put((byte) R)
                 .put((byte) P)
                 .put(salt)
@@ -55,15 +59,15 @@ public final class PassphraseBox {
     }
 
     /** Empty if it is another passphrase, or the box was changed. @throws GeneralSecurityException if it is no box */
-    public static Optional<byte[]> open(String passphrase, byte[] box) throws GeneralSecurityException {
+    public static Optional<byte[]> open(CharSequence passphrase, byte[] box) throws GeneralSecurityException {
         boolean sound = box.length > HEAD_BYTES + NONCE_BYTES + TAG_BYTES
                 && box[0] == 1
-                && box[1] >= 1
+                && box[1] >= LOG2_N_MIN
                 && box[1] <= LOG2_N_MAX
                 && box[2] >= 1
                 && box[2] <= R
                 && box[3] >= 1
-                && box[3] <= 16;
+                && box[3] <= P_MAX;
         if (!sound) throw new GeneralSecurityException("it is damaged, or of a newer version");
         int head = HEAD_BYTES + NONCE_BYTES;
         try {
@@ -73,14 +77,16 @@ public final class PassphraseBox {
         }
     }
 
-    private static Cipher cipher(int mode, String passphrase, byte[] box) throws GeneralSecurityException {
+    private static Cipher cipher(int mode, CharSequence passphrase, byte[] box) throws GeneralSecurityException {
         // The same characters from every keyboard.
         var text = Normalizer.normalize(passphrase, Normalizer.Form.NFC).getBytes(StandardCharsets.UTF_8);
         var salt = Arrays.copyOfRange(box, 4, HEAD_BYTES);
         var key = SCrypt.generate(text, salt, 1 << box[1], box[2], box[3], 32);
+        Arrays.fill(text, (byte) 0);
         var cipher = Cipher.getInstance("AES/GCM/NoPadding");
         cipher.init(
                 mode, new SecretKeySpec(key, "AES"), new GCMParameterSpec(8 * TAG_BYTES, box, HEAD_BYTES, NONCE_BYTES));
+        Arrays.fill(key, (byte) 0);
         cipher.updateAAD(box, 0, HEAD_BYTES);
         return cipher;
     }

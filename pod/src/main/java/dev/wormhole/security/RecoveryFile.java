@@ -3,21 +3,13 @@ package dev.wormhole.security;
 
 import dev.wormhole.transfer.Messages;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
-import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.security.SecureRandom;
-import java.text.Normalizer;
 import java.util.Arrays;
-import javax.crypto.AEADBadTagException;
-import javax.crypto.Cipher;
-import javax.crypto.spec.GCMParameterSpec;
-import javax.crypto.spec.SecretKeySpec;
-import org.bouncycastle.crypto.generators.SCrypt;
 
 /**
- * An authority's key under a passphrase, as text that can also be printed: scrypt makes the key of AES-256-GCM. Layout:
+ * An authority's key under a passphrase, as text that can also be printed: PEM of a {@link PassphraseBox}. Layout:
  * {@code docs/formats/certificates.md}.
  */
 public final class RecoveryFile {
@@ -27,53 +19,34 @@ public final class RecoveryFile {
     public static final int TEXT_MAX = 16 << 10;
 
     private static final String KIND = "WORMHOLE AUTHORITY";
-    private static final int VERSION = 1;
-    private static final int SALT_BYTES = 16;
-    private static final int NONCE_BYTES = 12;
-    private static final int TAG_BITS = 128;
-    private static final int HEAD_BYTES = 4 + SALT_BYTES + NONCE_BYTES;
     private static final int PARTS_BYTES_MAX = 4096;
-
-    /** 32 MiB, which a daemon has, three times: as costly for who tries many as 128 MiB once. */
-    private static final int LOG_N = 15;
-
-    private static final int R = 8;
-    private static final int P = 3;
-    /** What is accepted: no file makes this program take more than 64 MiB. */
-    private static final int LOG_N_MIN = 10, LOG_N_MAX = 16, R_MAX = 8, P_MAX = 4;
 
     private RecoveryFile() {}
 
     /** Each time another text. The passphrase is not kept. */
     public static String seal(Authority authority, char[] passphrase) {
-        return seal(authority, passphrase, LOG_N);
+        var secret = plain(authority);
+        try {
+            return KeyFiles.toPem(KIND, PassphraseBox.seal(CharBuffer.wrap(passphrase), secret, new SecureRandom()));
+        } finally {
+            Arrays.fill(secret, (byte) 0);
+        }
     }
 
-    static String seal(Authority authority, char[] passphrase, int logN) {
-        var random = new SecureRandom();
-        var salt = new byte[SALT_BYTES];
-        var nonce = new byte[NONCE_BYTES];
-        random.nextBytes(salt);
-        random.nextBytes(nonce);
-        var head = ByteBuffer.allocate(HEAD_BYTES)
-                .put((byte) VERSION)
-                .put((byte) logN)
-                .put((byte) R)
-                .put((byte) P)
-                .put(salt)
-                .put(nonce)
-                .array();
+    /** For tests of many: a passphrase that is tried quickly. */
+    static String seal(Authority authority, char[] passphrase, int log2N) {
+        return KeyFiles.toPem(
+                KIND, PassphraseBox.seal(CharBuffer.wrap(passphrase), plain(authority), new SecureRandom(), log2N));
+    }
+
+    private static byte[] plain(Authority authority) {
         try {
-            var plain = Messages.writer()
+            return Messages.writer()
                     .putBytes(authority.secretKey())
                     .putBytes(authority.certificate().getEncoded())
                     .toBytes();
-            var sealed = cipher(Cipher.ENCRYPT_MODE, head, passphrase).doFinal(plain);
-            Arrays.fill(plain, (byte) 0);
-            var all = ByteBuffer.allocate(HEAD_BYTES + sealed.length).put(head).put(sealed);
-            return KeyFiles.toPem(KIND, all.array());
         } catch (GeneralSecurityException e) {
-            throw new IllegalStateException("this JDK has no AES-GCM", e);
+            throw new IllegalStateException("a certificate that cannot be written", e);
         }
     }
 
@@ -86,22 +59,8 @@ public final class RecoveryFile {
         } catch (GeneralSecurityException e) {
             throw new GeneralSecurityException("it is no recovery file of Wormhole", e);
         }
-        if (all.length < HEAD_BYTES + TAG_BITS / 8) throw new GeneralSecurityException("it is cut off");
-        if (all[0] != VERSION)
-            throw new GeneralSecurityException("it is of another version of Wormhole (" + (all[0] & 0xff) + ")");
-        var head = Arrays.copyOf(all, HEAD_BYTES);
-        if (head[1] < LOG_N_MIN
-                || head[1] > LOG_N_MAX
-                || head[2] < 1
-                || head[2] > R_MAX
-                || head[3] < 1
-                || head[3] > P_MAX) throw new GeneralSecurityException("it is damaged");
-        byte[] plain;
-        try {
-            plain = cipher(Cipher.DECRYPT_MODE, head, passphrase).doFinal(all, HEAD_BYTES, all.length - HEAD_BYTES);
-        } catch (AEADBadTagException e) {
-            throw new GeneralSecurityException("the passphrase is wrong, or the file is damaged", e);
-        }
+        var plain = PassphraseBox.open(CharBuffer.wrap(passphrase), all)
+                .orElseThrow(() -> new GeneralSecurityException("the passphrase is wrong, or the file is damaged"));
         try {
             var from = Messages.reader(plain);
             var key = from.getBytes(PARTS_BYTES_MAX);
@@ -113,21 +72,6 @@ public final class RecoveryFile {
         } finally {
             Arrays.fill(plain, (byte) 0);
         }
-    }
-
-    private static Cipher cipher(int mode, byte[] head, char[] passphrase) throws GeneralSecurityException {
-        // The same passphrase typed on another machine may come in other characters.
-        var normal = Normalizer.normalize(CharBuffer.wrap(passphrase), Normalizer.Form.NFC);
-        var bytes = normal.getBytes(StandardCharsets.UTF_8);
-        var salt = Arrays.copyOfRange(head, 4, 4 + SALT_BYTES);
-        var key = SCrypt.generate(bytes, salt, 1 << head[1], head[2], head[3], 32);
-        Arrays.fill(bytes, (byte) 0);
-        var cipher = Cipher.getInstance("AES/GCM/NoPadding");
-        cipher.init(
-                mode, new SecretKeySpec(key, "AES"), new GCMParameterSpec(TAG_BITS, head, 4 + SALT_BYTES, NONCE_BYTES));
-        cipher.updateAAD(head);
-        Arrays.fill(key, (byte) 0);
-        return cipher;
     }
 
     /** For a passphrase that stands on the first line of a text. @throws IllegalArgumentException with a reason for people */
