@@ -27,7 +27,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.logging.Level;
 import java.util.logging.Logger;
-import javax.net.ssl.SSLEngine;
 
 /**
  * This pod's part in the network's trust: what it shows, whom it believes, and the ways to the others. What it shows and whom it
@@ -169,21 +168,6 @@ final class Secure {
     }
 
     private static TlsEngines engines(NativeTls tls) {
-        return new TlsEngines() {
-            @Override
-            public SSLEngine client() {
-                return tls.client();
-            }
-
-            @Override
-            public SSLEngine server() {
-                return tls.server();
-            }
-
-            @Override
-            public void release(SSLEngine engine) {
-                NativeTls.release(engine);
-            }
-        };
+        return TlsEngines.of(tls::client, tls::server, NativeTls::release);
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.wormhole.security;
 
+import java.util.function.Consumer;
+import java.util.function.Supplier;
 import javax.net.ssl.SSLEngine;
 
 /**
@@ -14,4 +16,24 @@ public interface TlsEngines {
 
     /** Gives back what an engine holds outside of the heap; from any thread, once, also while others use it. */
     void release(SSLEngine engine);
+
+    /** Engines that another library makes. */
+    static TlsEngines of(Supplier<SSLEngine> client, Supplier<SSLEngine> server, Consumer<SSLEngine> release) {
+        return new TlsEngines() {
+            @Override
+            public SSLEngine client() {
+                return client.get();
+            }
+
+            @Override
+            public SSLEngine server() {
+                return server.get();
+            }
+
+            @Override
+            public void release(SSLEngine engine) {
+                release.accept(engine);
+            }
+        };
+    }
 }

@@ -25,7 +25,6 @@ import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
-import javax.net.ssl.SSLEngine;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -66,22 +65,7 @@ final class LifeCycleTest {
             var manager = new PodKeyManager(() -> shown);
             if (kind == Kind.JDK) return new JdkTls(manager, trust);
             var tls = NativeTls.open(manager, trust).orElseThrow();
-            return new TlsEngines() {
-                @Override
-                public SSLEngine client() {
-                    return tls.client();
-                }
-
-                @Override
-                public SSLEngine server() {
-                    return tls.server();
-                }
-
-                @Override
-                public void release(SSLEngine engine) {
-                    NativeTls.release(engine);
-                }
-            };
+            return TlsEngines.of(tls::client, tls::server, NativeTls::release);
         }
 
         void renew(Authority authority) {

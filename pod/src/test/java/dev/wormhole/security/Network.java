@@ -12,7 +12,6 @@ import java.time.InstantSource;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.function.Predicate;
-import javax.net.ssl.SSLEngine;
 
 /** An authority and what it gives out, for tests. */
 public final class Network {
@@ -69,21 +68,6 @@ public final class Network {
         var keys = new PodKeyManager(() -> credentials);
         if (kind == Kind.JDK) return new JdkTls(keys, trust);
         var tls = NativeTls.open(keys, trust).orElseThrow(() -> new AssertionError("no native TLS on this machine"));
-        return new TlsEngines() {
-            @Override
-            public SSLEngine client() {
-                return tls.client();
-            }
-
-            @Override
-            public SSLEngine server() {
-                return tls.server();
-            }
-
-            @Override
-            public void release(SSLEngine engine) {
-                NativeTls.release(engine);
-            }
-        };
+        return TlsEngines.of(tls::client, tls::server, NativeTls::release);
     }
 }
